@@ -1,0 +1,1 @@
+"""The edge: HTTP, CLI and the composition root."""

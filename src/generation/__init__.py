@@ -1,0 +1,1 @@
+"""The generate flow: claim, provider, storage, settle or release."""

@@ -1,0 +1,1 @@
+"""The ledger of every token: facts, decisions and the append-only log."""
