@@ -1,0 +1,108 @@
+"""An account's state and how each fact changes it."""
+
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from ledger.errors import CorruptLogError
+from ledger.facts import (
+    AccountOpened,
+    Fact,
+    GenerationFailed,
+    GenerationRequested,
+    MembershipChanged,
+    TokensConsumed,
+    TokensGranted,
+    TokensRevoked,
+)
+
+RATE_WINDOW_SECONDS = 60
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Requests accepted in the current minute and in the one before it."""
+
+    minute: int = 0
+    count: int = 0
+    previous: int = 0
+
+    def at_minute(self, minute: int) -> "Pace":
+        """The same pace as seen from `minute`, which is this one or a later one."""
+        match minute - self.minute:
+            case gone if gone <= 0:
+                return self
+            case 1:
+                return Pace(minute, 0, self.count)
+            case _:
+                return Pace(minute, 0, 0)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What deciding needs, however long the stream: open holds only, ended ones are history.
+
+    `settled` = granted − consumed − revoked; `held` = the cost of the open generations.
+    """
+
+    account_id: str
+    version: int = 0
+    is_open: bool = False
+    is_member: bool = False
+    settled: int = 0
+    held: int = 0
+    holds: dict[UUID, int] = {}
+    pace: Pace = Pace()
+
+    @property
+    def available(self) -> int:
+        """Tokens that a new request may hold; never below 0."""
+        return self.settled - self.held
+
+
+def evolve(account: Account, fact: Fact, at: datetime) -> Account:
+    """The account after `fact`, recorded at `at`.
+
+    Raises `CorruptLogError` where the fact cannot follow what stands before it.
+    """
+    settled, held, is_member = account.settled, account.held, account.is_member
+    holds, pace = account.holds, account.pace
+    match fact:
+        case AccountOpened():
+            if account.version != 0:
+                raise CorruptLogError(account.account_id, account.version + 1, "opened twice")
+            is_member = fact.is_member
+        case MembershipChanged():
+            is_member = fact.is_member
+        case TokensGranted():
+            settled += fact.amount
+        case TokensRevoked():
+            settled -= fact.amount
+        case GenerationRequested():
+            held += fact.cost
+            if fact.generation_id in holds:
+                raise CorruptLogError(account.account_id, account.version + 1, "requested twice")
+            holds = holds | {fact.generation_id: fact.cost}
+            pace = pace.at_minute(int(at.timestamp()) // RATE_WINDOW_SECONDS)
+            pace = Pace(pace.minute, pace.count + 1, pace.previous)
+        case TokensConsumed() | GenerationFailed():
+            holds = holds.copy()
+            if holds.pop(fact.generation_id, None) != fact.cost:
+                raise CorruptLogError(account.account_id, account.version + 1, "ends no hold")
+            held -= fact.cost
+            if isinstance(fact, TokensConsumed):
+                settled -= fact.cost
+        case _:
+            assert_never(fact)
+    if not 0 <= held <= settled:
+        raise CorruptLogError(account.account_id, account.version + 1, "spends what it has not")
+    return Account(
+        account_id=account.account_id,
+        version=account.version + 1,
+        is_open=True,
+        is_member=is_member,
+        settled=settled,
+        held=held,
+        holds=holds,
+        pace=pace,
+    )

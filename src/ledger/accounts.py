@@ -1,0 +1,96 @@
+"""The committer's cache of accounts, and what it must read again under the lock.
+
+An account is current as of the last batch that touched it, unless another process wrote since.
+While this process writes alone, no tails are read at all; once the log's head has moved without
+us, every tail is, until it is ours again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+
+from ledger import snapshots
+from ledger.account import Account
+
+CACHED_MAX = 20_000
+SNAPSHOT_EVERY = 500
+
+
+class _Cached(msgspec.Struct, frozen=True):
+    account: Account
+    position: int  # the log's head when this was current
+
+
+class AccountCache:
+    """Least recently used accounts fall out. For one thread."""
+
+    def __init__(self) -> None:
+        self._cached: OrderedDict[str, _Cached] = OrderedDict()
+        self._own_head = -1
+        self._foreign_head = 0
+        self._alone = False
+
+    def take(self, connection: psycopg.Connection[Any], names: Iterable[str]) -> dict[str, Account]:
+        """The accounts, cold ones loaded; `suspects` says which are to be brought level."""
+        taken = {}
+        cold = []
+        for name in names:
+            if cached := self._cached.get(name):
+                self._cached.move_to_end(name)
+                taken[name] = cached.account
+            else:
+                cold.append(name)
+        if cold:
+            taken |= snapshots.load(connection, cold)
+        return taken
+
+    def suspects(self, accounts: dict[str, Account]) -> list[Account]:
+        """Those that another process may have written, as far as is known before the lock."""
+        if not self._alone:
+            return list(accounts.values())
+        return [
+            account
+            for name, account in accounts.items()
+            if (cached := self._cached.get(name)) is None or cached.position < self._foreign_head
+        ]
+
+    def missed(
+        self, head: int, accounts: dict[str, Account], suspected: Sequence[Account]
+    ) -> list[Account]:
+        """The other accounts, if `head` shows that another process has written after all."""
+        if head == self._own_head:
+            self._alone = True
+            return []
+        self._alone = False
+        self._foreign_head = head
+        names = {account.account_id for account in suspected}
+        return [account for name, account in accounts.items() if name not in names]
+
+    def snapshots_due(self, accounts: dict[str, Account]) -> list[Account]:
+        """Accounts that have crossed a multiple of `SNAPSHOT_EVERY` versions since cached."""
+        return [
+            account
+            for name, account in accounts.items()
+            if account.version // SNAPSHOT_EVERY > self._version(name) // SNAPSHOT_EVERY
+        ]
+
+    def put(self, accounts: dict[str, Account], *, head: int) -> None:
+        """Keep `accounts`, which are current where the log ends at `head`."""
+        self._own_head = head
+        for name, account in accounts.items():
+            self._cached[name] = _Cached(account, head)
+        while len(self._cached) > CACHED_MAX:
+            self._cached.popitem(last=False)
+
+    def forget(self) -> None:
+        """Start cold: what was decided may not have been recorded, or more may have been."""
+        self._cached.clear()
+        self._own_head = -1
+        self._alone = False
+
+    def _version(self, name: str) -> int:
+        cached = self._cached.get(name)
+        return cached.account.version if cached else 0

@@ -1,0 +1,90 @@
+"""One batch of commands against accounts that are level with the log: pure bookkeeping."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ledger.account import Account, evolve
+from ledger.codec import encode_entry, is_storable
+from ledger.commands import Beside, Submission
+from ledger.decide import decide
+from ledger.entry import Entry
+from ledger.errors import KeyReusedError, UnstorableTextError
+from ledger.identity import fact_id, new_id
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a command: its entries, and the account after it.
+
+    `replayed` says that the log had them already; without entries nothing needed doing.
+    """
+
+    entries: tuple[Entry, ...]
+    account: Account
+    replayed: bool = False
+
+
+class Batch:
+    """Decides commands in order; each sees what the ones before it led to."""
+
+    def __init__(
+        self,
+        *,
+        position: int,
+        at: datetime,
+        accounts: dict[str, Account],
+        known: Mapping[UUID, Entry],
+    ) -> None:
+        """`known` holds the log's entries by fact id and by key id, as far as looked up."""
+        self.position = position
+        self.at = at
+        self.accounts = accounts
+        self.known = dict(known)
+        self.rows: list[bytes] = []
+        self.beside: list[Beside] = []
+
+    def apply(self, submission: Submission) -> Outcome:
+        """Decide one command and take its facts in. Raises `Refusal`, with nothing taken in."""
+        command = submission.command
+        account = self.accounts[command.account_id]
+        if submission.key_id and (earlier := self.known.get(submission.key_id)):
+            if earlier.input_hash != submission.input_hash:
+                raise KeyReusedError
+            return Outcome((earlier,), account, replayed=True)
+        first_id = fact_id(command)
+        known = self.known.get(first_id)
+        facts = decide(account, command, self.at, known.fact if known else None)
+        if not facts:
+            return Outcome((known,) if known else (), account, replayed=known is not None)
+        entries: list[Entry] = []
+        for fact in facts:
+            account = evolve(account, fact, self.at)
+            first = not entries
+            entries.append(
+                Entry(
+                    position=self.position + len(entries) + 1,
+                    account_id=account.account_id,
+                    version=account.version,
+                    at=self.at,
+                    actor=submission.actor,
+                    fact_id=first_id if first else new_id(),
+                    key_id=submission.key_id if first else None,
+                    input_hash=submission.input_hash if first else None,
+                    settled=account.settled,
+                    held=account.held,
+                    fact=fact,
+                )
+            )
+        rows = [encode_entry(entry) for entry in entries]
+        if not all(map(is_storable, rows)):
+            raise UnstorableTextError
+        self.rows += rows
+        self.beside += submission.beside
+        self.position += len(entries)
+        self.accounts[account.account_id] = account
+        self.known[first_id] = entries[0]
+        if submission.key_id:
+            self.known[submission.key_id] = entries[0]
+        return Outcome(tuple(entries), account)

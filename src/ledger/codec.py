@@ -1,0 +1,106 @@
+"""Between entries and the rows of `ledger_events`, as one JSON document a row.
+
+A whole batch is then one JSON array and one parameter, which is 3–5 times cheaper for the
+client than an array for each column; jsonb keeps the facts readable in SQL.
+"""
+
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import Mapper, StoredEvent
+
+from ledger.entry import Entry
+from ledger.errors import CorruptLogError
+from ledger.facts import FACT_TYPES
+
+
+class _Row(msgspec.Struct, frozen=True):
+    position: int
+    account_id: str
+    version: int
+    topic: str
+    at: datetime
+    actor: str
+    fact_id: UUID
+    key_id: UUID | None
+    input_hash: UUID | None
+    settled: int
+    held: int
+    data: msgspec.Raw
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_row = msgspec.json.Decoder(_Row).decode
+# A later version of a fact adds its topic here, with a decoder that lifts the older ones.
+_DECODERS = {topic: msgspec.json.Decoder(kind).decode for topic, kind in FACT_TYPES.items()}
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The row of `entry` as a JSON object."""
+    return _encode(
+        _Row(
+            entry.position,
+            entry.account_id,
+            entry.version,
+            entry.fact.TOPIC,
+            entry.at,
+            entry.actor,
+            entry.fact_id,
+            entry.key_id,
+            entry.input_hash,
+            entry.settled,
+            entry.held,
+            msgspec.Raw(_encode(entry.fact)),
+        )
+    )
+
+
+def decode_entry(document: bytes | str) -> Entry:
+    """The entry of a row as JSON. Raises `CorruptLogError` on an unknown topic or a bad fact."""
+    row = _decode_row(document)
+    try:
+        fact = _DECODERS[row.topic](row.data)
+    except KeyError:
+        problem = f"unknown topic {row.topic}"
+        raise CorruptLogError(row.account_id, row.version, problem) from None
+    except msgspec.DecodeError as error:
+        raise CorruptLogError(row.account_id, row.version, str(error)) from error
+    return Entry(
+        position=row.position,
+        account_id=row.account_id,
+        version=row.version,
+        at=row.at,
+        actor=row.actor,
+        fact_id=row.fact_id,
+        key_id=row.key_id,
+        input_hash=row.input_hash,
+        settled=row.settled,
+        held=row.held,
+        fact=fact,
+    )
+
+
+def is_storable(document: bytes) -> bool:
+    """Whether jsonb takes it: a NUL character would sink the whole batch."""
+    return b"\\u0000" not in document
+
+
+class EntryMapper(Mapper[str]):
+    """The library's mapper: its `state` is the whole row, since `vars()` knows no structs."""
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+        """The row of an `Entry`."""
+        entry = cast("Entry", domain_event)
+        return StoredEvent(
+            originator_id=entry.account_id,
+            originator_version=entry.version,
+            topic=entry.fact.TOPIC,
+            state=encode_entry(entry),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        """The `Entry` of a row."""
+        return decode_entry(stored_event.state)

@@ -1,0 +1,79 @@
+"""Ids that make doing a thing twice the same as doing it once.
+
+A fact's id is what may happen only once: a generation's request, its one ending, its one
+refund, a reference's one grant. A key's id stands for a caller's idempotency key. Both are
+128 bits, unique in the log; hashed ones are cut from SHA-256 and marked version 8 (RFC 9562).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from ledger.commands import (
+    Command,
+    GrantTokens,
+    RefundGeneration,
+    ReleaseGeneration,
+    RequestGeneration,
+    SettleGeneration,
+)
+
+_VERSION_BITS = 0xF << 76
+_VERSION_8 = 0x8 << 76
+_VARIANT_BITS = 0x3 << 62
+_VARIANT = 0x2 << 62
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7: unique, and in the order of time."""
+    return uuid7()
+
+
+def hashed_id(*parts: bytes) -> UUID:
+    """The UUIDv8 of the parts; each part's length counts, so no two lists share one."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return _version_8(int.from_bytes(digest.digest()[:16]))
+
+
+def key_id(account_id: str, operation: str, key: str) -> UUID:
+    """Stands for an idempotency key, which may hold an e-mail and so is never stored."""
+    return hashed_id(b"key", account_id.encode(), operation.encode(), key.encode())
+
+
+def input_hash(parts: Iterable[bytes]) -> UUID:
+    """Stands for the canonical input that came with a key."""
+    return hashed_id(b"input", *parts)
+
+
+def ending_id(generation_id: UUID) -> UUID:
+    """The id of the one fact that ends a generation: its own, marked version 8."""
+    return _version_8(generation_id.int)
+
+
+def refund_id(generation_id: UUID) -> UUID:
+    """The id of the one fact that gives a generation's charge back."""
+    return hashed_id(b"refund", generation_id.bytes)
+
+
+def fact_id(command: Command) -> UUID:
+    """The id of the first fact that `command` leads to."""
+    match command:
+        case RequestGeneration():
+            return command.generation_id
+        case SettleGeneration() | ReleaseGeneration():
+            return ending_id(command.generation_id)
+        case RefundGeneration():
+            return refund_id(command.generation_id)
+        case GrantTokens(reference=str(reference)):
+            return hashed_id(b"reference", command.account_id.encode(), reference.encode())
+        case _:
+            return new_id()
+
+
+def _version_8(value: int) -> UUID:
+    return UUID(int=value & ~_VERSION_BITS & ~_VARIANT_BITS | _VERSION_8 | _VARIANT)

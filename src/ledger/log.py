@@ -1,0 +1,210 @@
+"""The log in PostgreSQL: how it is locked, read and appended to.
+
+Positions are counted up under one advisory lock that every writer takes, so that log order is
+commit order and nobody who pages by position can pass over a row. The library's own LOCK TABLE
+would do the same, but it fights autovacuum and CREATE INDEX CONCURRENTLY.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import psycopg
+from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.rows import dict_row, tuple_row
+
+from ledger.account import Account
+from ledger.codec import decode_entry, encode_entry
+from ledger.entry import Entry
+
+CHANNEL = "ledger_events"
+"""NOTIFY channel that wakes readers after each commit; its payload is empty."""
+
+_WRITERS_LOCK = 0x6D696E74616765  # "mintage"
+
+TAIL_MAX = 10_000
+"""The most events by which one account is brought level in one query."""
+
+LOCK = f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"
+HEAD = "SELECT position, at FROM ledger_events ORDER BY position DESC LIMIT 1"
+# Ids travel as one text and are split by the server: the client's array type is ten times slower.
+_TAILS = f"""
+SELECT row_to_json(e)::text
+FROM unnest(string_to_array(%s, ','), string_to_array(%s, ',')::bigint[])
+    AS known (account_id, version)
+CROSS JOIN LATERAL (
+    SELECT * FROM ledger_events AS l
+    WHERE l.account_id = known.account_id AND l.version > known.version
+    ORDER BY l.version LIMIT {TAIL_MAX}
+) AS e"""  # noqa: S608 - a constant
+_KNOWN = """
+WITH ids AS MATERIALIZED (SELECT string_to_array(%s, ',')::uuid[] AS list)
+SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.key_id = ANY(ids.list)
+UNION ALL
+SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.fact_id = ANY(ids.list)"""
+APPEND = """
+INSERT INTO ledger_events
+    (position, account_id, version, topic, at, actor, fact_id, key_id, input_hash, settled, held,
+     data)
+SELECT position, account_id, version, topic, at, actor, fact_id, key_id, input_hash, settled, held,
+       data
+FROM json_to_recordset(%s::json) AS r (
+    position bigint, account_id text, version bigint, topic text, at timestamptz, actor text,
+    fact_id uuid, key_id uuid, input_hash uuid, settled bigint, held bigint, data jsonb)"""
+NOTIFY = f"NOTIFY {CHANNEL}"
+
+_BIGINT_MAX = 2**63 - 1
+
+
+class Head:
+    """Where the log ends: its last position (0 when empty) and that event's time."""
+
+    __slots__ = ("at", "position")
+
+    def __init__(self, row: tuple[int, datetime] | None) -> None:
+        self.position: int = row[0] if row else 0
+        self.at: datetime | None = row[1] if row else None
+
+
+def entries(rows: Iterable[Sequence[Any]]) -> list[Entry]:
+    """The entries of rows that hold one JSON document each."""
+    return [decode_entry(row[0]) for row in rows]
+
+
+def join_rows(rows: Iterable[bytes]) -> str:
+    """The one parameter of `APPEND`."""
+    return f"[{b','.join(rows).decode()}]"
+
+
+def select_tails(
+    connection: psycopg.Connection[Any], accounts: Sequence[Account]
+) -> Iterable[Sequence[Any]]:
+    """Rows of what the log has beyond `accounts`, each account's in the order of versions."""
+    if not accounts:
+        return ()
+    ids = ",".join(account.account_id for account in accounts)
+    versions = ",".join(str(account.version) for account in accounts)
+    return connection.execute(_TAILS.encode(), (ids, versions), prepare=True)
+
+
+def select_known(
+    connection: psycopg.Connection[Any], ids: Sequence[UUID]
+) -> Iterable[Sequence[Any]]:
+    """Rows whose key id or fact id is among `ids`."""
+    if not ids:
+        return ()
+    return connection.execute(_KNOWN, (",".join(map(str, ids)),), prepare=True)
+
+
+class LedgerDatastore(PostgresDatastore):
+    """The library's pool, connecting by URL so that no connection option is lost."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        super().__init__("", "", "", "", "", pool_size=1, max_overflow=pool_size - 1)
+        self.pool.conninfo = url
+        assert isinstance(self.pool.kwargs, dict)
+        for name in ("dbname", "host", "port", "user", "password"):
+            self.pool.kwargs.pop(name, None)
+
+    @contextmanager
+    def tuples(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection in autocommit mode whose rows are tuples."""
+        with self.get_connection() as connection:
+            plain = cast("psycopg.Connection[Any]", connection)
+            plain.row_factory = tuple_row
+            try:
+                yield plain
+            finally:
+                plain.row_factory = dict_row
+
+
+class LedgerRecorder(PostgresApplicationRecorder):
+    """The library's recorder over our own table: jsonb, gap-free positions, advisory lock."""
+
+    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str) -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        self.sql_create_statements = []  # tables are the migrations' business
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int]:
+        """Append rows as they are but for their positions, which are counted up here.
+
+        For imports and tests; commands go through the committer, which decides under the lock.
+        """
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute(LOCK.encode())
+            last = cursor.execute(HEAD.encode()).fetchone()
+            first = (last["position"] if last else 0) + 1
+            placed = [
+                msgspec.structs.replace(decode_entry(event.state), position=position)
+                for position, event in enumerate(stored_events, first)
+            ]
+            cursor.execute(APPEND.encode(), (join_rows(map(encode_entry, placed)),))
+            cursor.execute(NOTIFY.encode())
+        return [entry.position for entry in placed]
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """An account's rows in the order of versions, after `gt` and up to `lte`."""
+        order = "DESC" if desc else "ASC"
+        statement = f"""
+            SELECT account_id, version, topic, row_to_json(e)::text AS state
+            FROM ledger_events AS e
+            WHERE account_id = %s AND version > %s AND version <= %s
+            ORDER BY version {order} LIMIT %s"""  # noqa: S608 - order is one of two words
+        bounds = (originator_id, gt or 0, _BIGINT_MAX if lte is None else lte, limit)
+        with self.datastore.get_connection() as connection:
+            return [
+                StoredEvent(
+                    originator_id=row["account_id"],
+                    originator_version=row["version"],
+                    topic=row["topic"],
+                    state=row["state"].encode(),
+                )
+                for row in connection.execute(statement.encode(), bounds)
+            ]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Rows in the order of positions, `limit` at most."""
+        after = (start or 0) - 1 if inclusive_of_start else (start or 0)
+        statement = """
+            SELECT position, account_id, version, topic, row_to_json(e)::text AS state
+            FROM ledger_events AS e
+            WHERE position > %s AND position <= %s AND (%s::text[] = '{}' OR topic = ANY(%s))
+            ORDER BY position LIMIT %s"""
+        bounds = (after, _BIGINT_MAX if stop is None else stop, list(topics), list(topics), limit)
+        with self.datastore.get_connection() as connection:
+            return [
+                Notification(
+                    id=row["position"],
+                    originator_id=row["account_id"],
+                    originator_version=row["version"],
+                    topic=row["topic"],
+                    state=row["state"].encode(),
+                )
+                for row in connection.execute(statement.encode(), bounds)
+            ]
+
+    def max_notification_id(self) -> int | None:
+        """The log's last position, or None when it is empty."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(HEAD.encode()).fetchone()
+        return row["position"] if row else None

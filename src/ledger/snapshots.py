@@ -1,0 +1,65 @@
+"""Loading accounts: the last snapshot, and the events since.
+
+A snapshot only saves time: with it, a cold account costs a bounded number of events.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+
+from ledger.account import Account, evolve
+from ledger.entry import Entry
+from ledger.errors import CorruptLogError
+from ledger.log import TAIL_MAX, entries, select_tails
+
+SAVE = """
+INSERT INTO account_snapshots (account_id, version, state)
+SELECT account_id, version, state
+FROM json_to_recordset(%s::json) AS r (account_id text, version bigint, state jsonb)
+ON CONFLICT (account_id) DO UPDATE SET version = EXCLUDED.version, state = EXCLUDED.state
+WHERE account_snapshots.version < EXCLUDED.version"""
+_LOAD = "SELECT state::text FROM account_snapshots WHERE account_id = ANY(%s)"
+
+_decode = msgspec.json.Decoder(Account).decode
+
+
+def follow(account: Account, entry: Entry) -> Account:
+    """`account` after `entry`.
+
+    Raises `CorruptLogError` if the entry is not the next one, or carries other numbers than
+    the fold leads to.
+    """
+    if entry.version != account.version + 1:
+        raise CorruptLogError(entry.account_id, entry.version, f"follows {account.version}")
+    after = evolve(account, entry.fact, entry.at)
+    if (after.settled, after.held) != (entry.settled, entry.held):
+        raise CorruptLogError(entry.account_id, entry.version, "carries other numbers")
+    return after
+
+
+def follow_all(accounts: dict[str, Account], tail: Iterable[Entry]) -> None:
+    """Bring `accounts` level with `tail`, in place."""
+    for entry in tail:
+        accounts[entry.account_id] = follow(accounts[entry.account_id], entry)
+
+
+def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dict[str, Account]:
+    """Accounts as the log has them now; an id that it does not know is an account unopened."""
+    accounts = {account_id: Account(account_id=account_id) for account_id in account_ids}
+    for (state,) in connection.execute(_LOAD, (list(account_ids),)):
+        account = _decode(state)
+        accounts[account.account_id] = account
+    behind = list(accounts.values())
+    while behind:
+        before = {account.account_id: account.version for account in behind}
+        follow_all(accounts, entries(select_tails(connection, behind)))
+        behind = [accounts[i] for i, v in before.items() if accounts[i].version == v + TAIL_MAX]
+    return accounts
+
+
+def encode_snapshots(accounts: Sequence[Account]) -> str:
+    """The one parameter of `SAVE`."""
+    rows = [{"account_id": a.account_id, "version": a.version, "state": a} for a in accounts]
+    return msgspec.json.encode(rows).decode()
