@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name, field in names.items():
                 message = message.replace(f"`$.{field}`", name)
             raise SettingsError(message) from None
-        settings._check()
+        settings.check()
         return settings
 
     @property
@@ -76,7 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the mock provider draws, since no key of a real one is set."""
         return self.gemini_api_key in {None, PLACEHOLDER_KEY}
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise `SettingsError` where settings do not go together."""
         for name in ("GEMINI_BASE_URL", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"):
             value = getattr(self, name.lower())
             if value and urlsplit(value).scheme not in {"http", "https"}:
