@@ -81,6 +81,17 @@ def test_a_failing_file_leaves_nothing_and_names_itself(empty: Database, tmp_pat
     assert migrate(empty.owner_url, tmp_path) == ["0002_bad"]
 
 
+def test_a_file_that_cannot_be_marked_is_not_applied_either(
+    empty: Database, tmp_path: Path
+) -> None:
+    marks_itself = "INSERT INTO schema_migration (name) VALUES ('0001_bad');"
+    write(tmp_path, m0001_bad=f"CREATE TABLE half (id int);\n{marks_itself}")
+    with pytest.raises(MigrationError, match="0001_bad: duplicate key"):
+        migrate(empty.owner_url, tmp_path)
+    assert rows(empty.owner_url, "SELECT to_regclass('half')") == [(None,)]
+    assert pending(empty.owner_url, tmp_path) == ["0001_bad"]
+
+
 def test_killed_before_the_commit_neither_applied_nor_marked(
     empty: Database, tmp_path: Path
 ) -> None:
