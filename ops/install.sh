@@ -1,0 +1,100 @@
+#!/bin/sh
+# Make .venv with the locked dependencies and Mintage itself; does nothing when that is done.
+#
+# Needs Python 3.11 or newer with its venv module. Indexes, proxies and certificates are those that
+# pip or uv are set up with on this machine. PYTHON names another interpreter.
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() {
+    echo "install: $*" >&2
+    exit 1
+}
+
+fingerprint() {
+    { pwd; cat requirements-dev.txt pyproject.toml ops/uv.txt ops/install.sh; } | sha256sum
+}
+
+find_python() {
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    fail "needs Python 3.11 or newer (apt-get install python3 python3-venv), or PYTHON=/path/to/one"
+}
+
+make_environment() { # folder
+    "$python" -m venv --clear "$1" >"$tools/venv.log" 2>&1 && return
+    cat "$tools/venv.log" >&2
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    fail "Python's venv module is incomplete: apt-get install python3-venv (or python$version-venv)"
+}
+
+pip_setting() { # name; pip's own answer, from its files and its environment
+    "$python" -m pip config list 2>/dev/null |
+        sed -n "s/^[a-z:.]*\.$1='\(.*\)'\$/\1/p" | tail -n 1
+}
+
+prepare_uv() { # uv knows nothing of pip's settings: hand them over where uv has none of its own
+    export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+    if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
+        index=$(pip_setting index-url)
+        [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+    fi
+    if [ -z "${SSL_CERT_FILE:-}" ]; then
+        certificates=$(pip_setting cert)
+        [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
+    fi
+    [ -w "${HOME:-/nonexistent}" ] || export UV_CACHE_DIR="$tools/cache"
+}
+
+find_uv() {
+    if uv --version >/dev/null 2>&1; then
+        command -v uv
+    elif "$tools/uv/bin/uv" --version >/dev/null 2>&1; then
+        echo "$tools/uv/bin/uv"
+    else
+        make_environment "$tools/uv"
+        "$tools/uv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --require-hashes -r ops/uv.txt >&2 && echo "$tools/uv/bin/uv"
+    fi
+}
+
+install_with_uv() {
+    "$uv" venv --quiet --clear --python "$python" .venv &&
+        "$uv" pip sync --quiet --python .venv --require-hashes requirements-dev.txt &&
+        "$uv" pip install --quiet --python .venv --no-deps --no-build-isolation -e .
+}
+
+install_with_pip() {
+    make_environment .venv
+    pip=".venv/bin/python -m pip --disable-pip-version-check --quiet"
+    $pip install --require-hashes -r requirements-dev.txt &&
+        $pip install --no-deps --no-build-isolation -e .
+}
+
+stamp=.venv/installed
+if [ -x .venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$(fingerprint)" ]; then
+    exit 0
+fi
+
+tools=$PWD/.tools
+mkdir -p "$tools"
+if command -v flock >/dev/null; then # a second install at the same time waits for the first
+    exec 9>"$tools/lock"
+    flock -w 900 9 || fail "another install has been running for 15 minutes"
+    [ "$(cat $stamp 2>/dev/null)" != "$(fingerprint)" ] || exit 0
+fi
+
+began=$(date +%s)
+python=$(find_python)
+echo "install: getting the locked dependencies with $python" >&2
+prepare_uv
+if ! { uv=$(find_uv) && install_with_uv; }; then
+    echo "install: uv could not; trying pip" >&2
+    install_with_pip || fail "could not get the locked dependencies"
+fi
+fingerprint >$stamp
+echo "install: done in $(($(date +%s) - began)) s" >&2

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Resolve pyproject.toml into the two locks: names, versions and hashes, and no address.
+#
+# Releases younger than five days are left out: most that are withdrawn are withdrawn by then.
+# UPGRADE=1 takes newer versions; without it only what pyproject.toml asks for changes.
+set -eu
+cd "$(dirname "$0")/.."
+
+uv=$(command -v uv || echo .tools/uv/bin/uv)
+compile() {
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-emit-index-url --no-emit-find-links ${UPGRADE:+--upgrade} \
+        --exclude-newer "5 days" "$@"
+}
+
+compile pyproject.toml -o requirements.txt
+compile pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+echo uv | compile - -o ops/uv.txt
