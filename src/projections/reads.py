@@ -1,0 +1,230 @@
+"""Reading the views: an account's statement, generations and images, newest first, in pages.
+
+`before` is where the last page ended, exclusive, so pages stay right while new rows arrive.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg.rows import dict_row
+
+from ledger.facts import StoredReference
+
+LIMIT_MAX = 1001
+"""The most rows of one page, with one more to see whether there is another."""
+
+TransactionType = Literal[
+    "token_grant", "token_purchase", "token_consumption", "token_refund", "token_adjustment"
+]
+Status = Literal["queued", "processing", "succeeded", "failed", "canceled"]
+
+_BIGINT_MAX = 2**63 - 1
+_INTEGER_MAX = 2**31 - 1
+
+_TRANSACTIONS = b"""
+SELECT * FROM transactions
+WHERE account_id = %(account_id)s AND position < %(before)s
+    AND (%(type)s::text IS NULL OR type = %(type)s)
+ORDER BY position DESC LIMIT %(limit)s"""
+# Open ones are queued until a worker has claimed them.
+_GENERATIONS = b"""
+SELECT * FROM generations AS g
+WHERE account_id = %(account_id)s AND position < %(before)s
+    AND CASE %(status)s::text
+        WHEN 'queued' THEN outcome IS NULL AND NOT EXISTS (
+            SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
+        WHEN 'processing' THEN outcome IS NULL AND EXISTS (
+            SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
+        ELSE %(status)s::text IS NULL OR outcome = %(status)s
+    END
+ORDER BY position DESC LIMIT %(limit)s"""
+_IMAGES = b"""
+SELECT * FROM (
+    SELECT i.*, EXISTS (
+        SELECT FROM favorites AS f WHERE f.account_id = i.account_id AND f.image_id = i.id
+    ) AS favorite
+    FROM images AS i
+) AS i
+WHERE account_id = %(account_id)s"""
+_IMAGE_PAGE = (
+    _IMAGES
+    + b"""
+    AND (position, ordinal) < (%(position)s, %(ordinal)s)
+    AND (%(favorite)s::boolean IS NULL OR favorite = %(favorite)s)
+    AND (%(title)s::text IS NULL OR title ILIKE %(title)s)
+ORDER BY position DESC, ordinal DESC LIMIT %(limit)s"""
+)
+_IMAGE = _IMAGES + b" AND id = %(image_id)s"
+_IMAGES_OF = _IMAGES + b" AND generation_id = ANY (%(ids)s) ORDER BY position, ordinal"
+
+
+class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the statement: `amount` is signed, `balance` the settled balance after it.
+
+    `reason` is the grant's, `generation` or `revocation`; `title` is the prompt's as asked with.
+    """
+
+    position: int
+    id: UUID
+    account_id: str
+    type: TransactionType
+    amount: int
+    balance: int
+    reason: str
+    title: str | None
+    generation_id: UUID | None
+    created_at: datetime
+
+
+class GenerationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation: `outcome` is None while it is open; `position` is that of its request."""
+
+    id: UUID
+    account_id: str
+    position: int
+    prompt_id: str
+    prompt_version: int
+    title: str
+    count: int
+    aspect_ratio: str
+    cost: int
+    reference: StoredReference | None
+    created_at: datetime
+    outcome: Literal["succeeded", "failed", "canceled"] | None
+    reason: str | None
+    retryable: bool | None
+    ended_at: datetime | None
+    end_position: int | None
+
+
+class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that was charged for; `ordinal` counts from 1 within its generation."""
+
+    id: UUID
+    generation_id: UUID
+    account_id: str
+    position: int
+    ordinal: int
+    prompt_id: str
+    title: str
+    key: str
+    thumbnail_key: str
+    sha256: str
+    mime_type: str
+    width: int
+    height: int
+    bytes: int
+    model: str
+    created_at: datetime
+    favorite: bool
+
+
+_Row = TypeVar("_Row", TransactionRow, GenerationRow, ImageRow)
+
+
+def list_transactions(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    *,
+    type: TransactionType | None = None,  # noqa: A002 - the field's own word
+    before: int | None = None,
+    limit: int,
+) -> list[TransactionRow]:
+    """List at most `limit` lines of the statement at positions below `before`."""
+    bounds = {"account_id": account_id, "before": _before(before), "limit": _limit(limit)}
+    return _rows(connection, TransactionRow, _TRANSACTIONS, bounds | {"type": type})
+
+
+def list_generations(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    *,
+    status: Status | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[GenerationRow]:
+    """List at most `limit` generations whose requests stand below `before`."""
+    bounds = {"account_id": account_id, "before": _before(before), "limit": _limit(limit)}
+    return _rows(connection, GenerationRow, _GENERATIONS, bounds | {"status": status})
+
+
+def list_images(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    *,
+    favorite: bool | None = None,
+    q: str | None = None,
+    before: tuple[int, int] | None = None,
+    limit: int,
+) -> list[ImageRow]:
+    """List at most `limit` images below `before` (position, ordinal).
+
+    `q` is a part of the title, in any case; its characters stand for themselves.
+    """
+    position, ordinal = before or (_BIGINT_MAX, _INTEGER_MAX)
+    parameters = {
+        "account_id": account_id,
+        "position": position,
+        "ordinal": ordinal,
+        "favorite": favorite,
+        "title": None if q is None else _containing(q),
+        "limit": _limit(limit),
+    }
+    return _rows(connection, ImageRow, _IMAGE_PAGE, parameters)
+
+
+def get_image(
+    connection: psycopg.Connection[Any], account_id: str, image_id: UUID
+) -> ImageRow | None:
+    """The image, or None where this account has none of that id."""
+    found = _rows(connection, ImageRow, _IMAGE, {"account_id": account_id, "image_id": image_id})
+    return found[0] if found else None
+
+
+def images_of(
+    connection: psycopg.Connection[Any], account_id: str, generation_ids: Sequence[UUID]
+) -> dict[UUID, list[ImageRow]]:
+    """The images of each of the generations, in order; those without any have an empty list."""
+    images: dict[UUID, list[ImageRow]] = {each: [] for each in generation_ids}
+    if images:
+        parameters = {"account_id": account_id, "ids": list(images)}
+        for row in _rows(connection, ImageRow, _IMAGES_OF, parameters):
+            images[row.generation_id].append(row)
+    return images
+
+
+def _rows(
+    connection: psycopg.Connection[Any],
+    kind: type[_Row],
+    statement: bytes,
+    parameters: dict[str, Any],
+) -> list[_Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [
+            msgspec.convert({name: _utc(value) for name, value in row.items()}, kind)
+            for row in cursor.execute(statement, parameters)
+        ]
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _before(position: int | None) -> int:
+    return _BIGINT_MAX if position is None else position
+
+
+def _limit(limit: int) -> int:
+    if not 1 <= limit <= LIMIT_MAX:
+        raise ValueError(f"limit must lie in 1..{LIMIT_MAX}")
+    return limit
+
+
+def _containing(text: str) -> str:
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"

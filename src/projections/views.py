@@ -1,0 +1,69 @@
+"""The views: what they are called, which facts they know, and the SQL that folds a range.
+
+A fold is a few statements over `ledger_facts` at positions in (after, upto], whatever the range;
+the table's name is a placeholder, so that a rebuild can fill another table by the same ones.
+"""
+
+from pathlib import Path
+from typing import Any, LiteralString, cast
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from projections.errors import UnknownFactError
+
+_SQL = Path(__file__).parent / "sql"
+_UNKNOWN = b"""
+SELECT position, topic FROM ledger_facts
+WHERE position > %s AND position <= %s AND topic <> ALL (%s)
+ORDER BY position LIMIT 1"""
+
+TOPICS = frozenset(
+    {
+        "account_opened:1",
+        "membership_changed:1",
+        "tokens_granted:1",
+        "tokens_revoked:1",
+        "generation_requested:1",
+        "tokens_consumed:1",
+        "generation_failed:1",
+    }
+)
+"""What the statements were written for. Written out: a new fact must be thought of here."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """A table that a fold of the log fills; `statements` take `{table}`, `after` and `upto`."""
+
+    name: str
+    statements: tuple[str, ...]
+    topics: frozenset[str] = TOPICS
+
+    def fold(
+        self, connection: psycopg.Connection[Any], after: int, upto: int, table: str | None = None
+    ) -> None:
+        """Fold the facts at positions in (after, upto] into `table`, by default the view's own.
+
+        The caller holds the transaction and moves the position in it. Raises `UnknownFactError`
+        before anything is written.
+        """
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            unknown = cursor.execute(_UNKNOWN, (after, upto, list(self.topics)), prepare=False)
+            if found := unknown.fetchone():
+                raise UnknownFactError(self.name, *found)
+            name = sql.Identifier(table or self.name)
+            for statement in self.statements:
+                query = sql.SQL(cast("LiteralString", statement)).format(table=name)
+                # Not prepared: a plan for any range would scan the whole log for a short one.
+                cursor.execute(query, {"after": after, "upto": upto}, prepare=False)
+
+
+def _view(name: str) -> View:
+    text = (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+    return View(name, tuple(part for part in text.split(";\n") if part.strip()))
+
+
+VIEWS = tuple(_view(name) for name in ("balances", "transactions", "generations", "images"))
+"""Every view, in the order in which they are locked and folded."""
