@@ -67,13 +67,16 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider call of a generation: which image, when, and how it went."""
+    """One provider call of a generation: which image (from 0), when, and how it went.
+
+    `lost` is a call whose worker died; `ended_at` is then when its successor noticed.
+    """
 
     attempt: int
     image: int
     started_at: datetime
     ended_at: datetime
-    outcome: Literal["ok"] | FailureReason
+    outcome: Literal["ok", "lost"] | FailureReason
 
 
 class AccountOpened(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,277 @@
+"""One attempt at a generation: from its lease to its ending.
+
+    claimed → still open? → call the provider for each missing image → check → store → settle
+                                   └ fails for good → release
+
+What was stored is written to the lease first, so that a successor adopts it instead of paying
+again. The provider is called at least once; the charge happens once or not at all, since the
+account ends a generation only once.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, get_args
+
+import msgspec
+import structlog
+
+from generation import leases, metrics, objects, pictures
+from generation.database import Database
+from generation.leases import Call, Lease, StoredImage
+from generation.prompts import content_of
+from generation.provider import ImageRequest, Provider, ProviderError, ProviderImage, Reference
+from generation.storage import Storage, StorageError
+from ledger.commands import ReleaseGeneration, SettleGeneration, Submission
+from ledger.errors import LedgerError
+from ledger.facts import FailureReason, GenerationRequested, ImageRecord
+from ledger.identity import new_id
+from ledger.ledger import Ledger
+
+PUT_ATTEMPTS_MAX = 3
+BACKOFF_SECONDS = 1.0
+BACKOFF_SECONDS_MAX = 30.0
+
+# What a caller may hope for when asking anew; a block or an empty answer would only come again.
+RETRYABLE: Mapping[FailureReason, bool] = {
+    reason: reason not in {"blocked", "no_image", "canceled"} for reason in get_args(FailureReason)
+}
+
+_log = structlog.get_logger("generation.attempt")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how often: calls for one image, a lease, a generation from request to end."""
+
+    attempts_max: int
+    lease_seconds: float
+    deadline_seconds: float
+
+
+class Failed(Exception):  # noqa: N818 - not an error: the way a generation ends
+    """The generation is to be released, for this reason."""
+
+    def __init__(self, reason: FailureReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Attempt:
+    """Runs one lease. Whatever happens, nothing is charged but by the one settling fact."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        worker: str,
+        ledger: Ledger,
+        database: Database,
+        provider: Provider,
+        storage: Storage,
+        limits: Limits,
+    ) -> None:
+        self._lease = lease
+        self._actor = f"worker:{worker}"
+        self._ledger = ledger
+        self._database = database
+        self._provider = provider
+        self._storage = storage
+        self._limits = limits
+        self._calls: list[Call] = list(lease.calls)
+        self._to_draw = 0
+
+    async def run(self) -> None:
+        """End the generation, or find that it has ended. Raises `LeaseLostError`."""
+        lease = self._lease
+        entry = await self._database.thread(self._ledger.find, lease.generation_id)
+        ending = await self._database.thread(self._ledger.ending, lease.generation_id)
+        if entry is None or ending is not None:
+            return  # the view that we claimed from was behind the log
+        request = entry.fact
+        assert isinstance(request, GenerationRequested)
+        expires = entry.at.timestamp() + self._limits.deadline_seconds
+        try:
+            images = await asyncio.wait_for(
+                self._images(request), expires - datetime.now(UTC).timestamp()
+            )
+        except TimeoutError:
+            await self._release("expired", entry.at)
+        except Failed as failed:
+            await self._release(failed.reason, entry.at)
+        else:
+            await self._settle(images, entry.at)
+
+    async def _images(self, request: GenerationRequested) -> tuple[ImageRecord, ...]:
+        stored = {found.image: found.record for found in self._lease.stored}
+        missing = [image for image in range(request.count) if image not in stored]
+        if missing:
+            await self._note(step="validating")
+            asked = await self._image_request(request)
+            await self._note(step="generating")
+            self._to_draw = len(missing)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = {i: group.create_task(self._image(asked, i)) for i in missing}
+            except ExceptionGroup as failures:
+                raise _first(failures) from None
+            stored |= {image: task.result() for image, task in tasks.items()}
+        return tuple(stored[image] for image in range(request.count))
+
+    async def _image_request(self, request: GenerationRequested) -> ImageRequest:
+        reference = None
+        if request.reference:
+            get = partial(self._storage.get, request.reference.key)
+            data = await self._with_storage(get)
+            reference = Reference(data=data, mime_type=request.reference.mime_type)
+        return ImageRequest(
+            title=request.prompt.title,
+            content=await self._database.run(content_of, request.prompt),
+            aspect_ratio=request.aspect_ratio,
+            reference=reference,
+        )
+
+    async def _image(self, asked: ImageRequest, image: int) -> ImageRecord:
+        drawn, picture = await self._draw(asked, image)
+        self._to_draw -= 1
+        if self._to_draw == 0:
+            await self._note(step="storing")
+        lease = self._lease
+        key = objects.image_key(
+            lease.account_id,
+            lease.generation_id,
+            attempt=lease.attempt,
+            image=image,
+            mime_type=picture.mime_type,
+        )
+        thumbnail_key = objects.thumbnail_key(key)
+        thumbnail = await self._database.thread(pictures.thumbnail, drawn.data)
+        put = self._storage.put
+        await self._with_storage(partial(put, key, drawn.data, mime_type=picture.mime_type))
+        await self._with_storage(partial(put, thumbnail_key, thumbnail, mime_type="image/webp"))
+        record = ImageRecord(
+            id=new_id(),
+            key=key,
+            thumbnail_key=thumbnail_key,
+            sha256=hashlib.sha256(drawn.data).hexdigest(),
+            mime_type=picture.mime_type,
+            width=picture.width,
+            height=picture.height,
+            bytes=len(drawn.data),
+            model=drawn.model,
+            response_id=drawn.response_id,
+            usage=drawn.usage,
+        )
+        await self._note(stored=[StoredImage(image=image, record=record)])
+        return record
+
+    async def _draw(
+        self, asked: ImageRequest, image: int
+    ) -> tuple[ProviderImage, pictures.Picture]:
+        begun = self._lease.begun(image)
+        while begun < self._limits.attempts_max:
+            begun += 1
+            call = Call(attempt=self._lease.attempt, image=image, started_at=datetime.now(UTC))
+            await self._note_call(call)  # before it: a call that kills its worker counts too
+            try:
+                drawn = await self._provider.generate(asked)
+                picture = await self._checked(drawn)
+            except ProviderError as error:
+                await self._note_call(call, error.reason)
+                _log.warning("provider call failed", reason=error.reason, detail=error.message)
+                if not error.retryable or begun == self._limits.attempts_max:
+                    raise Failed(error.reason) from None
+                await asyncio.sleep(_wait_seconds(begun, error))
+            else:
+                await self._note_call(call, "ok")
+                return drawn, picture
+        raise Failed("provider_unavailable")  # each call's worker died in it
+
+    async def _checked(self, drawn: ProviderImage) -> pictures.Picture:
+        """What the bytes really are: a provider's word for it is not taken."""
+        try:
+            return await self._database.thread(pictures.inspect, drawn.data)
+        except pictures.UnsupportedPictureError as error:
+            raise ProviderError(
+                "invalid_response", retryable=True, message=f"no picture in the answer: {error}"
+            ) from None
+
+    async def _with_storage(self, call: Callable[[], Any]) -> Any:
+        for attempt in range(1, PUT_ATTEMPTS_MAX + 1):
+            try:
+                return await self._database.thread(call)
+            except StorageError as error:
+                _log.warning("storage failed", attempt=attempt, detail=str(error))
+                if attempt < PUT_ATTEMPTS_MAX:
+                    await asyncio.sleep(BACKOFF_SECONDS * attempt)
+        raise Failed("storage_failed")
+
+    async def _note_call(self, call: Call, outcome: str | None = None) -> None:
+        if outcome:
+            ended_at = datetime.now(UTC)
+            metrics.PROVIDER_CALLS.labels(self._provider.name, outcome).inc()
+            metrics.PROVIDER_SECONDS.observe((ended_at - call.started_at).total_seconds())
+            call = msgspec.structs.replace(call, ended_at=ended_at, outcome=outcome)
+        self._calls.append(call)
+        await self._note(calls=[call])
+
+    async def _note(
+        self,
+        *,
+        step: leases.Step | None = None,
+        stored: tuple[StoredImage, ...] | list[StoredImage] = (),
+        calls: tuple[Call, ...] | list[Call] = (),
+    ) -> None:
+        await self._database.run(leases.note, self._lease, step=step, stored=stored, calls=calls)
+
+    async def _settle(self, images: tuple[ImageRecord, ...], requested_at: datetime) -> None:
+        command = SettleGeneration(
+            account_id=self._lease.account_id,
+            generation_id=self._lease.generation_id,
+            images=images,
+            attempts=tuple(self._history()),
+        )
+        await self._end(command, requested_at, "succeeded")
+
+    async def _release(self, reason: FailureReason, requested_at: datetime) -> None:
+        command = ReleaseGeneration(
+            account_id=self._lease.account_id,
+            generation_id=self._lease.generation_id,
+            reason=reason,
+            retryable=RETRYABLE[reason],
+            attempts=tuple(self._history()),
+        )
+        await self._end(command, requested_at, reason)
+
+    async def _end(
+        self, command: SettleGeneration | ReleaseGeneration, requested_at: datetime, outcome: str
+    ) -> None:
+        try:
+            ended = await self._ledger.record_async(Submission(command=command, actor=self._actor))
+        except LedgerError as error:
+            # Unknown: the lease runs out and a successor asks the log.
+            _log.error("ending not recorded", outcome=outcome, error=type(error).__name__)
+            return
+        if ended.replayed:
+            _log.info("another ending came first", outcome=outcome)
+            return
+        seconds = (ended.entries[0].at - requested_at).total_seconds()
+        metrics.GENERATION_SECONDS.labels(outcome).observe(seconds)
+        _log.info("generation ended", outcome=outcome, seconds=round(seconds, 3))
+
+    def _history(self) -> list[Any]:
+        lease = msgspec.structs.replace(self._lease, calls=self._calls)
+        return lease.history(datetime.now(UTC))
+
+
+def _wait_seconds(begun: int, error: ProviderError) -> float:
+    """As long as we were told, or twice as long each time; never all workers at one moment."""
+    backoff: float = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2 ** (begun - 1))
+    return max(error.retry_after_seconds or 0, backoff * random.uniform(0.5, 1))  # noqa: S311
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found
