@@ -1,0 +1,76 @@
+"""What the handlers work with, built once a process from the settings."""
+
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from api.flights import Flights
+from api.settings import Settings, SettingsError
+from api.storing import build_storage
+from api.threads import CONNECTIONS_MAX, Threads
+from api.watcher import Watcher
+from generation.storage import Storage
+from ledger.ledger import Ledger
+
+CONNECT_SECONDS_MAX = 3
+STATEMENT_SECONDS_MAX = 10
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """Open it before use and close it afterwards; `create_app` does both with the server."""
+
+    settings: Settings
+    ledger: Ledger
+    pool: ConnectionPool[psycopg.Connection[Any]]
+    storage: Storage
+    threads: Threads
+    watcher: Watcher
+    flights: Flights
+
+    def open(self) -> None:
+        """Begin to connect, without waiting for it: a database that is down may come back."""
+        self.pool.open(wait=False)
+        self.watcher.start()
+
+    def close(self) -> None:
+        """Record what waits, then give everything back. Safe to call twice."""
+        self.watcher.close()
+        self.ledger.close()
+        self.pool.close()
+        close = getattr(self.storage, "close", None)
+        if close is not None:
+            close()
+
+
+def build_services(settings: Settings) -> Services:
+    """Connects to nothing yet but S3. Raises `SettingsError` without a `DATABASE_URL`."""
+    url = settings.database_url
+    if url is None:
+        raise SettingsError("DATABASE_URL is not set (`mintage up` sets it for its processes)")
+    pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+        url,
+        min_size=1,
+        max_size=CONNECTIONS_MAX,
+        timeout=CONNECT_SECONDS_MAX + 2,
+        open=False,
+        # A connection that died while idle is found before it is used.
+        check=ConnectionPool.check_connection,
+        name="api",
+        kwargs={
+            "autocommit": True,
+            "connect_timeout": CONNECT_SECONDS_MAX,
+            "application_name": "mintage api",
+            "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c timezone=UTC",
+        },
+    )
+    return Services(
+        settings=settings,
+        ledger=Ledger(url),
+        pool=pool,
+        storage=build_storage(settings),
+        threads=Threads(pool),
+        watcher=Watcher(url),
+        flights=Flights(),
+    )

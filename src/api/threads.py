@@ -1,0 +1,63 @@
+"""Where blocking work runs: bounded threads, so that the event loop never waits for it."""
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import psycopg
+from anyio import CapacityLimiter, to_thread
+from psycopg_pool import ConnectionPool
+
+from generation.pictures import DECODERS_MAX
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Connection = psycopg.Connection[Any]
+
+READS_MAX = 8
+VIEW_READS_MAX = 4
+STORAGE_CALLS_MAX = 8
+CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + 2
+"""A thread uses one connection at a time; two more for health and metrics. None waits for one."""
+
+
+class Threads:
+    """Each kind of work has its own bound, so that slow storage cannot starve quick reads."""
+
+    def __init__(self, pool: ConnectionPool[Connection]) -> None:
+        self._pool = pool
+        self._reads = CapacityLimiter(READS_MAX)
+        self._view_reads = CapacityLimiter(VIEW_READS_MAX)
+        self._storage = CapacityLimiter(STORAGE_CALLS_MAX)
+        self._pictures = CapacityLimiter(DECODERS_MAX)
+        self._checks = CapacityLimiter(2)
+
+    async def query(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`function` with a connection in autocommit mode."""
+
+        def call() -> T:
+            with self._pool.connection() as connection:
+                return function(connection, *args, **kwargs)
+
+        return await to_thread.run_sync(call, limiter=self._reads)
+
+    async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A quick read of the ledger."""
+        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._reads)
+
+    async def read_view(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A read that may first wait for the views to come level."""
+        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._view_reads)
+
+    async def store(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call of the storage."""
+        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._storage)
+
+    async def picture(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Decoding of a picture or of a large body: mostly memory, so few at a time."""
+        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._pictures)
+
+    async def check(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A health check: never behind the others' work."""
+        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._checks)

@@ -1,0 +1,138 @@
+"""Wakes those who wait for a generation: one LISTEN connection a process, and a poll beside it.
+
+A notice of the log does not say what changed. So one query a wake-up asks for all generations
+that are waited for, and only those whose state moved are woken: a thousand waits cost one query.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from generation.leases import CHANNEL as STEPS_CHANNEL
+from generation.leases import steps_of
+from ledger.identity import ending_id
+from ledger.log import CHANNEL as LOG_CHANNEL
+
+POLL_SECONDS = 0.5
+REST_SECONDS = 0.02
+RECONNECT_SECONDS = 1.0
+CONNECT_SECONDS_MAX = 3
+WATCHED_MAX = 10_000
+
+_ENDED = "SELECT fact_id FROM ledger_events WHERE fact_id = ANY(%s)"
+_log = structlog.get_logger("api.watcher")
+_State = tuple[bool, str | None]
+
+
+class TooManyWatchedError(Exception):
+    """This process lets no more callers wait."""
+
+
+class _Watched:
+    __slots__ = ("events", "state")
+
+    def __init__(self) -> None:
+        self.events: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self.state: _State | None = None
+
+
+class Watcher:
+    """Owns one thread and one connection. A lost connection is made again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._watched: dict[UUID, _Watched] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen; once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, and wake everyone once more. Safe to call twice."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def closing(self) -> bool:
+        """Whether the process is going down, and nobody should wait any longer."""
+        return self._stop.is_set()
+
+    @asynccontextmanager
+    async def watch(self, generation_id: UUID) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever the generation has moved. Look at the state afterwards.
+
+        It may be set once too often, never too seldom. Raises `TooManyWatchedError`.
+        """
+        entry = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            if len(self._watched) >= WATCHED_MAX:
+                raise TooManyWatchedError
+            self._watched.setdefault(generation_id, _Watched()).events.append(entry)
+        try:
+            yield entry[1]
+        finally:
+            with self._lock:
+                watched = self._watched[generation_id]
+                watched.events.remove(entry)
+                if not watched.events:
+                    del self._watched[generation_id]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    connect_timeout=CONNECT_SECONDS_MAX,
+                    application_name="mintage watcher",
+                ) as connection:
+                    self._listen(connection)
+            except psycopg.Error as error:
+                _log.warning("listening interrupted", error=type(error).__name__)
+                self._stop.wait(RECONNECT_SECONDS)
+        with self._lock:
+            self._wake(list(self._watched.values()))
+
+    def _listen(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(f"LISTEN {LOG_CHANNEL}".encode())
+        connection.execute(f"LISTEN {STEPS_CHANNEL}".encode())
+        while not self._stop.is_set():
+            for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                pass
+            self._look(connection)
+            self._stop.wait(REST_SECONDS)  # what comes in meanwhile is one look, not many
+
+    def _look(self, connection: psycopg.Connection[Any]) -> None:
+        with self._lock:
+            ids = list(self._watched)
+        if not ids:
+            return
+        endings = [ending_id(generation_id) for generation_id in ids]
+        ended = {row[0] for row in connection.execute(_ENDED, (endings,))}
+        steps = steps_of(connection, ids)
+        with self._lock:
+            moved = []
+            for generation_id, ending in zip(ids, endings, strict=True):
+                state: _State = (ending in ended, steps.get(generation_id))
+                watched = self._watched.get(generation_id)
+                if watched is not None and watched.state != state:
+                    watched.state = state
+                    moved.append(watched)
+            self._wake(moved)
+
+    def _wake(self, moved: Sequence[_Watched]) -> None:
+        for watched in moved:
+            for loop, event in watched.events:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                    loop.call_soon_threadsafe(event.set)
