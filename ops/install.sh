@@ -25,13 +25,6 @@ find_python() {
     fail "needs Python 3.11 or newer (apt-get install python3 python3-venv), or PYTHON=/path/to/one"
 }
 
-make_environment() { # folder
-    "$python" -m venv --clear "$1" >"$tools/venv.log" 2>&1 && return
-    cat "$tools/venv.log" >&2
-    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    fail "Python's venv module is incomplete: apt-get install python3-venv (or python$version-venv)"
-}
-
 pip_setting() { # name; pip's own answer, from its files and its environment
     "$python" -m pip config list 2>/dev/null |
         sed -n "s/^[a-z:.]*\.$1='\(.*\)'\$/\1/p" | tail -n 1
@@ -50,16 +43,19 @@ prepare_uv() { # uv knows nothing of pip's settings: hand them over where uv has
     [ -w "${HOME:-/nonexistent}" ] || export UV_CACHE_DIR="$tools/cache"
 }
 
-find_uv() {
+find_uv() { # prints nothing where uv cannot be had
     if uv --version >/dev/null 2>&1; then
         command -v uv
-    elif "$tools/uv/bin/uv" --version >/dev/null 2>&1; then
-        echo "$tools/uv/bin/uv"
-    else
-        make_environment "$tools/uv"
-        "$tools/uv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --require-hashes -r ops/uv.txt >&2 && echo "$tools/uv/bin/uv"
+        return
     fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "Python's venv module is missing: \
+apt-get install python3-venv (or python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv)"
+    if ! "$tools/uv/bin/uv" --version >/dev/null 2>&1; then
+        "$python" -m venv --clear "$tools/uv"
+        "$tools/uv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --require-hashes -r ops/uv.txt >&2 || return 0
+    fi
+    echo "$tools/uv/bin/uv"
 }
 
 install_with_uv() {
@@ -69,9 +65,9 @@ install_with_uv() {
 }
 
 install_with_pip() {
-    make_environment .venv
     pip=".venv/bin/python -m pip --disable-pip-version-check --quiet"
-    $pip install --require-hashes -r requirements-dev.txt &&
+    "$python" -m venv --clear .venv &&
+        $pip install --require-hashes -r requirements-dev.txt &&
         $pip install --no-deps --no-build-isolation -e .
 }
 
@@ -92,7 +88,8 @@ began=$(date +%s)
 python=$(find_python)
 echo "install: getting the locked dependencies with $python" >&2
 prepare_uv
-if ! { uv=$(find_uv) && install_with_uv; }; then
+uv=$(find_uv)
+if [ -z "$uv" ] || ! install_with_uv; then
     echo "install: uv could not; trying pip" >&2
     install_with_pip || fail "could not get the locked dependencies"
 fi

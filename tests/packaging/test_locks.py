@@ -1,0 +1,58 @@
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "ops/uv.txt"]
+PIN = re.compile(r"(?m)^([A-Za-z0-9._-]+)(?:\[.*\])?==([^\s;\\]+)")
+INDEX = re.compile(r"(?m)^\s*(-i|-f|--index-url|--extra-index-url|--find-links)\b")
+
+
+def pins(lock: str) -> dict[str, str]:
+    text = (ROOT / lock).read_text()
+    return {
+        canonicalize_name(name): version
+        for name, version in re.findall(
+            r"^([A-Za-z0-9._-]+)(?:\[.*\])?==([^\s;\\]+)", text, re.MULTILINE
+        )
+    }
+
+
+def wanted(lock: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    names = list(project["project"]["dependencies"])
+    if lock == "requirements-dev.txt":
+        names += project["dependency-groups"]["dev"]
+    return [Requirement(name) for name in names]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_versions_and_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    assert not re.search(
+        r"^\s*(-i|-f|--index-url|--extra-index-url|--find-links)\b", text, re.MULTILINE
+    )
+    blocks = re.split(r"\n(?=\S)", re.sub(r"(?m)^\s*#.*\n?", "", text).strip())
+    assert len(blocks) == len(pins(lock)) > 0
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+def test_a_lock_has_what_the_project_asks_for(lock: str) -> None:
+    pinned = pins(lock)
+    missing = [
+        str(requirement)
+        for requirement in wanted(lock)
+        if not requirement.specifier.contains(pinned.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert missing == [], "run `make lock`"
+
+
+def test_both_locks_agree() -> None:
+    development = pins("requirements-dev.txt")
+    assert all(development[name] == version for name, version in pins("requirements.txt").items())
