@@ -3,23 +3,19 @@
 import io
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from urllib.parse import urlsplit
-from xml.etree.ElementTree import ParseError
 
 import certifi
 import urllib3
 from minio import Minio
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-from urllib3.exceptions import HTTPError
+from minio.error import S3Error
 
+from generation.s3_errors import MISSING, translated
 from generation.storage import (
     ObjectExistsError,
     ObjectNotFoundError,
-    StorageError,
     StorageUnavailableError,
     StoredObject,
     check_key,
@@ -36,21 +32,6 @@ SINGLE_PUT_BYTES_MIN = 5 * 1024 * 1024
 """minio's smallest part; a whole picture is one part, since one PUT is all or nothing."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_MISSING = frozenset({"NoSuchKey"})
-_REFUSED = frozenset(
-    {
-        "AccessDenied",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    }
-)
-_UNAVAILABLE = frozenset(
-    {"InternalError", "NoSuchBucket", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
-)
 
 
 class S3Storage:
@@ -105,7 +86,7 @@ class S3Storage:
 
     def ensure_bucket(self) -> None:
         """Create the bucket if it is missing; call it once at start-up."""
-        with self._translated("open bucket"):
+        with translated(self._where, "open bucket"):
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 try:
                     self._client.make_bucket(bucket_name=self._bucket)
@@ -127,7 +108,7 @@ class S3Storage:
             pass
         else:
             raise ObjectExistsError(f"put {key}: the key is taken")
-        with self._translated("put", key):
+        with translated(self._where, "put", key):
             self._client.put_object(
                 bucket_name=self._bucket,
                 object_name=key,
@@ -144,7 +125,7 @@ class S3Storage:
         if length == 0:  # minio takes 0 for "to the end"
             self.stat(key)
             return b""
-        with self._translated("get", key):
+        with translated(self._where, "get", key):
             try:
                 response = self._client.get_object(
                     bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0
@@ -162,23 +143,23 @@ class S3Storage:
     def stat(self, key: str) -> StoredObject:
         """Ask for the object's head."""
         check_key(key)
-        with self._translated("stat", key):
+        with translated(self._where, "stat", key):
             found = self._client.stat_object(bucket_name=self._bucket, object_name=key)
         return _describe(key, found.size, found.last_modified)
 
     def delete(self, key: str) -> None:
         """Remove the object."""
         check_key(key)
-        with self._translated("delete", key):
+        with translated(self._where, "delete", key):
             try:
                 self._client.remove_object(bucket_name=self._bucket, object_name=key)
             except S3Error as error:
-                if error.code not in _MISSING:
+                if error.code not in MISSING:
                     raise
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[StoredObject]:
         """Read as many of the server's pages as `limit` needs."""
-        with self._translated("list", prefix):
+        with translated(self._where, "list", prefix):
             found = self._client.list_objects(
                 bucket_name=self._bucket,
                 prefix=prefix or None,
@@ -199,7 +180,7 @@ class S3Storage:
         headers: dict[str, str | list[str] | tuple[str]] = {"response-content-type": mime_type}
         if download_name is not None:
             headers["response-content-disposition"] = content_disposition(download_name)
-        with self._translated("link", key):
+        with translated(self._where, "link", key):
             return str(
                 self._public_client.presigned_get_object(
                     bucket_name=self._bucket,
@@ -211,41 +192,9 @@ class S3Storage:
 
     def check(self) -> None:
         """Ask for the bucket, which needs the server and our credentials."""
-        with self._translated("check"):
+        with translated(self._where, "check"):
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 raise StorageUnavailableError(f"check: no such bucket at {self._where}")
-
-    @contextmanager
-    def _translated(self, operation: str, key: str = "") -> Iterator[None]:
-        """Turn minio's and urllib3's errors into the port's, once.
-
-        Their texts stay here (`from None`): a server's answer may repeat what it was sent.
-        """
-        what = f"{operation} {key}".strip()
-        try:
-            yield
-        except S3Error as error:
-            code = error.code or "an error without a code"
-            if code in _MISSING:
-                raise ObjectNotFoundError(f"{what}: no such object") from None
-            if code in _REFUSED:
-                why = f"credentials refused by {self._where} ({code})"
-                raise StorageUnavailableError(f"{what}: {why}") from None
-            kind = StorageUnavailableError if code in _UNAVAILABLE else StorageError
-            raise kind(f"{what}: {self._where} answered {code}") from None
-        except ServerError as error:
-            why = f"{self._where} answered HTTP {error.status_code}"
-            raise StorageUnavailableError(f"{what}: {why}") from None
-        except (InvalidResponseError, ParseError, ValueError):
-            # minio reads XML without a schema: a page in its place ends as one of these.
-            why = f"{self._where} answered something that is not S3"
-            raise StorageUnavailableError(f"{what}: {why}") from None
-        except HTTPError as error:
-            cause = getattr(error, "reason", None) or error
-            why = f"no answer from {self._where} ({type(cause).__name__})"
-            raise StorageUnavailableError(f"{what}: {why}") from None
-        except MinioException as error:
-            raise StorageError(f"{what}: {self._where}: {type(error).__name__}") from None
 
 
 def _split_endpoint(endpoint: str) -> tuple[str, bool]:

@@ -131,6 +131,22 @@ def test_what_is_no_picture_of_ours_is_refused(name: str) -> None:
             check(data)
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        *((name, "not a JPEG, PNG or WebP") for name in ("GIF", "TIFF", "PDF", "SVG", "HTML")),
+        ("30000 x 30000 PNG", "pixels"),
+        ("too many pixels, below Pillow's own error", "pixels"),
+        ("a side too long", "side"),
+        ("animated WebP", "animation"),
+        ("JPEG cut in the middle", "cut off"),
+    ],
+)
+def test_the_refusal_tells_why_before_any_other_decoder_is_asked(name: str, why: str) -> None:
+    with pytest.raises(UnsupportedPictureError, match=why):
+        clean_reference(REFUSED[name]())
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_a_good_picture_is_known_by_its_bytes(form: str) -> None:
     data = encode(corners(), form, quality=95)
