@@ -5,7 +5,7 @@ the table's name is a placeholder, so that a rebuild can fill another table by t
 """
 
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import msgspec
 import psycopg
@@ -55,7 +55,7 @@ class View(msgspec.Struct, frozen=True):
                 raise UnknownFactError(self.name, *found)
             name = sql.Identifier(table or self.name)
             for statement in self.statements:
-                query = sql.SQL(cast("LiteralString", statement)).format(table=name)
+                query = sql.SQL(statement).format(table=name)
                 # Not prepared: a plan for any range would scan the whole log for a short one.
                 cursor.execute(query, {"after": after, "upto": upto}, prepare=False)
 
@@ -67,3 +67,5 @@ def _view(name: str) -> View:
 
 VIEWS = tuple(_view(name) for name in ("balances", "transactions", "generations", "images"))
 """Every view, in the order in which they are locked and folded."""
+
+VIEW_NAMES = tuple(view.name for view in VIEWS)
