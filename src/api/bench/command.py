@@ -1,0 +1,13 @@
+"""The `bench` group of the command line."""
+
+import click
+
+from api.bench.ledger import ledger
+
+
+@click.group()
+def bench() -> None:
+    """Measure, beside what people would otherwise use, in one interleaved run."""
+
+
+bench.add_command(ledger)

@@ -1,0 +1,173 @@
+"""`mintage bench ledger`: request and settle steps a second, beside the usual ways."""
+
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import click
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from api.bench import work
+from api.bench.callers import Run
+from api.bench.crud import Crud
+from api.bench.library import PlainLibrary
+from api.bench.ours import GroupCommitter
+from api.bench.pgbench import PgBench
+from ledger.embedded import EmbeddedPostgres, remove
+from ledger.migrate import migrate
+
+
+class Contender(Protocol):
+    """One way to do the work."""
+
+    name: str
+
+    def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
+        """Request and settle for `seconds`."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back."""
+        ...
+
+
+class Entrant(NamedTuple):
+    """A contender under one distribution of accounts."""
+
+    label: str
+    contender: Contender
+    pick: work.PickAccount
+
+
+Results = dict[int, dict[str, list[Run]]]
+
+
+@click.command("ledger")
+@click.option("--callers", default="1,16,64,256,1000", show_default=True, help="Callers at once.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
+    """Steps a second (a request, or its settlement, each durable), everything in turn.
+
+    Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
+    """
+    counts = [int(count) for count in callers.split(",")]
+    progress = Console(stderr=True)
+    with _server() as url, ExitStack() as stack:
+        settings = _settings(url)
+        ours = GroupCommitter(url)
+        stack.callback(ours.close)
+        crud = Crud(url)
+        library = PlainLibrary(url)
+        stack.callback(library.close)
+        pgbench = PgBench(url)
+        entrants = [
+            Entrant("mintage, uniform", ours, work.uniform),
+            Entrant("CRUD, uniform", crud, work.uniform),
+            Entrant("mintage, hot account", ours, work.hot),
+            Entrant("CRUD, hot account", crud, work.hot),
+            Entrant("eventsourcing save()", library, work.uniform),
+            Entrant("pgbench, one INSERT a commit", pgbench, work.uniform),
+        ]
+        results: Results = {count: {e.label: [] for e in entrants} for count in counts}
+        for entrant in entrants:  # warm: plans, caches, imports
+            entrant.contender.measure(entrant.pick, callers=counts[0], seconds=0.5)
+        for number in range(rounds):
+            for count in counts:
+                for entrant in entrants:
+                    measured = entrant.contender.measure(
+                        entrant.pick, callers=count, seconds=seconds
+                    )
+                    results[count][entrant.label].append(measured)
+                    progress.print(
+                        f"round {number + 1}/{rounds}  {count:>5} callers  "
+                        f"{entrant.label:<28} {measured.rate:>9,.0f}/s",
+                        highlight=False,
+                    )
+    report = _report(results, settings, rounds=rounds, seconds=seconds)
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    else:
+        _print(report)
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="mintage-bench-") as home:
+        folder = Path(home)
+        with EmbeddedPostgres.start(folder) as postgres:
+            migrate(postgres.migration_database_url)
+            yield postgres.migration_database_url
+        remove(folder)
+
+
+def _settings(url: str) -> dict[str, Any]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        names = ("server_version", "fsync", "synchronous_commit", "wal_sync_method", "commit_delay")
+        shown = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in names}
+    return {name: row[0] if row else None for name, row in shown.items()} | {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "began": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _report(
+    results: Results, settings: dict[str, Any], *, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
+    table = []
+    for callers, runs in results.items():
+        for label, measured in runs.items():
+            mine = runs["mintage, hot account" if "hot" in label else "mintage, uniform"]
+            rates = [run.rate for run in measured]
+            table.append(
+                {
+                    "callers": callers,
+                    "contender": label,
+                    "rate": round(statistics.median(rates)),
+                    "rate_min": round(min(rates)),
+                    "rate_max": round(max(rates)),
+                    "p50_ms": round(statistics.median(run.p50 for run in measured), 2),
+                    "p99_ms": round(statistics.median(run.p99 for run in measured), 2),
+                    "mintage_is_times": round(
+                        statistics.median(
+                            a.rate / b.rate for a, b in zip(mine, measured, strict=True)
+                        ),
+                        2,
+                    ),
+                }
+            )
+    return {"settings": settings, "rounds": rounds, "seconds": seconds, "results": table}
+
+
+def _print(report: dict[str, Any]) -> None:
+    console = Console()
+    settings = report["settings"]
+    console.print("  ".join(f"{name} {value}" for name, value in settings.items()), highlight=False)
+    table = Table(caption=f"medians of {report['rounds']} rounds of {report['seconds']} s, in turn")
+    for column in ("callers", "contender", "steps/s", "min–max", "p50 ms", "p99 ms", "mintage is"):
+        table.add_column(column, justify="left" if column == "contender" else "right")
+    for row in report["results"]:
+        table.add_row(
+            str(row["callers"]),
+            row["contender"],
+            f"{row['rate']:,}",
+            f"{row['rate_min']:,}–{row['rate_max']:,}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+            f"{row['mintage_is_times']:.1f}×",
+            end_section=row["contender"].startswith("pgbench"),
+        )
+    console.print(table)
