@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ledger import embedded_roles, embedded_server
-from ledger.embedded_errors import ServerStartError
+from ledger.embedded_errors import EmbeddedPostgresError, ServerStartError
 from ledger.embedded_files import Files
 from ledger.embedded_paths import User, flush_folder
 
 INITDB_SECONDS_MAX = 60.0
 PORT_TRIES_MAX = 5
+NAMELESS = "could not look up effective user ID"
 
 
 class Cluster:
@@ -49,6 +50,13 @@ class Cluster:
                 log=files.log,
                 seconds=INITDB_SECONDS_MAX,
             )
+        except EmbeddedPostgresError as error:
+            if NAMELESS not in str(error):
+                raise
+            raise EmbeddedPostgresError(
+                f"PostgreSQL needs a user that has a name, but uid {user.uid if user else os.geteuid()} has none: "
+                "give it a line in /etc/passwd, or set DATABASE_URL to a PostgreSQL"
+            ) from error
         finally:
             secret.unlink(missing_ok=True)
         partial.rename(files.data)

@@ -131,8 +131,9 @@ class Files:
         try:
             entry = pwd.getpwnam("nobody")
         except KeyError:
-            return User(NOBODY, NOBODY)
-        return User(entry.pw_uid, entry.pw_gid)
+            # initdb insists on a user that has a name.
+            entry = max(pwd.getpwall(), key=lambda entry: entry.pw_uid)
+        return User(entry.pw_uid, entry.pw_gid) if entry.pw_uid else User(NOBODY, NOBODY)
 
     def settle(self, user: User | None) -> None:
         """Choose the folder, once for the life of the home; under the lock only."""

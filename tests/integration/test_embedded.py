@@ -21,6 +21,7 @@ from ledger.embedded import (
     ServerStartError,
 )
 from ledger.embedded import remove as remove_server
+from ledger.embedded_paths import User
 
 OWNER = """
 import json, os, signal, sys, threading
@@ -245,6 +246,16 @@ def test_the_server_never_runs_as_root(home: Path) -> None:
         assert uid != 0
         assert postgres.data_directory.stat().st_uid == uid
         assert postgres.data_directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_user_without_a_name_is_told_what_to_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.embedded_files.Files.user", lambda _: User(54321, 54321))
+    # Only root can become that user; for others the system's own refusal is what there is to see.
+    reason = "uid 54321 has none" if os.geteuid() == 0 else "not permitted"
+    with pytest.raises(EmbeddedPostgresError, match=reason):
+        EmbeddedPostgres.start(home)
 
 
 def test_a_home_closed_to_the_servers_user_is_kept_elsewhere_and_says_where(tmp_path: Path) -> None:
