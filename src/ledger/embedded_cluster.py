@@ -53,8 +53,9 @@ class Cluster:
         except EmbeddedPostgresError as error:
             if NAMELESS not in str(error):
                 raise
+            uid = user.uid if user else os.geteuid()
             raise EmbeddedPostgresError(
-                f"PostgreSQL needs a user that has a name, but uid {user.uid if user else os.geteuid()} has none: "
+                f"PostgreSQL needs a user that has a name, but uid {uid} has none: "
                 "give it a line in /etc/passwd, or set DATABASE_URL to a PostgreSQL"
             ) from error
         finally:
