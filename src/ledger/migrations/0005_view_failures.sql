@@ -5,12 +5,6 @@ CREATE TABLE view_failures (
     position  bigint      NOT NULL,
     problem   text        NOT NULL,
     attempts  integer     NOT NULL DEFAULT 1,
-    failed_at timestamptz NOT NULL DEFAULT now(),
+    failed_at timestamptz NOT NULL,
     retry_at  timestamptz NOT NULL
 );
-
-DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mintage_app') THEN
-        GRANT SELECT, INSERT, UPDATE, DELETE ON view_failures TO mintage_app;
-    END IF;
-END $$;
