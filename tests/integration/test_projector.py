@@ -106,7 +106,7 @@ def test_ranges_of_any_size_lead_to_the_same_tables(
 ) -> None:
     histories.History(ledger, seed).write(300)
     head = ledger.head()
-    steps = random.Random(seed)
+    steps = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
     with psycopg.connect(database.owner_url) as owner:
         for view in VIEWS:
             owner.execute(

@@ -93,7 +93,7 @@ class History:
 
     def __init__(self, ledger: Ledger, seed: int, *, accounts: int = 5) -> None:
         self._ledger = ledger
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._accounts = [f"account-{i}" for i in range(accounts)]
         self._open: list[RequestGeneration] = []
         self._charged: list[tuple[str, UUID, int]] = []
@@ -188,7 +188,7 @@ class History:
         if not self._open:
             return None
         at = self._random.randrange(len(self._open))
-        return self._open[at] if self._random.random() < 0.2 else self._open.pop(at)  # noqa: PLR2004
+        return self._open[at] if self._random.random() < 0.2 else self._open.pop(at)
 
     def _coin(self) -> bool:
-        return self._random.random() < 0.5  # noqa: PLR2004
+        return self._random.random() < 0.5
