@@ -3,17 +3,25 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 from anyio import to_thread
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.datastructures import State
+from litestar.di import Provide
 
-from api import health
+from api import logs
+from api.auth import current
+from api.bodies import BODY_BYTES_MAX, StrictRequest
+from api.errors import answer
+from api.i18n import Locale, locale_of
+from api.observe import Observe
+from api.openapi import openapi_config
+from api.routes import route_handlers
 from api.services import Services, build_services
 from api.settings import Settings
 
-BODY_BYTES_MAX = 65_536
-"""For every body but a generation's, which may carry a picture."""
+MULTIPART_PARTS_MAX = 20
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -28,19 +36,37 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await to_thread.run_sync(services.close)
 
-    return Litestar(
-        route_handlers=[health.live],
+    app = Litestar(
+        route_handlers=route_handlers(settings.reference_max_bytes),
+        dependencies={
+            "services": Provide(_services, sync_to_thread=False),
+            "caller": Provide(current, sync_to_thread=False),
+            "locale": Provide(_locale, sync_to_thread=False),
+        },
+        exception_handlers={Exception: answer},
         lifespan=[running],
         state=State({"services": services}),
+        request_class=StrictRequest,
         request_max_body_size=BODY_BYTES_MAX,
+        multipart_form_part_limit=MULTIPART_PARTS_MAX,
         logging_config=None,
-        openapi_config=None,
+        openapi_config=openapi_config(),
+        debug=False,
     )
+    app.asgi_handler = Observe(app.asgi_handler)
+    return app
 
 
 def create_app_from_environ() -> Litestar:
-    """For servers that call a factory in each of their processes."""
-    return create_app(Settings.from_environ(os.environ))
+    """For servers that call a factory in each of their processes; sets the logs up as well."""
+    settings = Settings.from_environ(os.environ)
+    logs.configure(settings)
+    return create_app(settings)
 
 
-__all__ = ["Services", "create_app", "create_app_from_environ"]
+def _services(state: State) -> Services:
+    return cast("Services", state.services)
+
+
+def _locale(request: Request[Any, Any, Any]) -> Locale:
+    return locale_of(request.headers.get("Accept-Language"))

@@ -1,0 +1,86 @@
+"""Problems and headers as the OpenAPI document tells of them, with an example of each code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar.datastructures import ResponseHeader
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+
+from api.field_errors import BODY
+from api.i18n import msg
+from api.problem import CODES, MEDIA_TYPE, Problem
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field that is not as it must be."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 9457. `code` never changes; `title` and `detail` are in the caller's language."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
+    cost: int | msgspec.UnsetType = msgspec.UNSET
+    available: int | msgspec.UnsetType = msgspec.UNSET
+    failing: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+_MEMBERS: Mapping[str, Mapping[str, Any]] = {
+    "INSUFFICIENT_TOKENS": {"cost": 10, "available": 5},
+    "INVALID_INPUT": {
+        "errors": [{"field": "count", "message": msg("Must be at most {value}.", value=4)}]
+    },
+    "PRICE_CHANGED": {"cost": 10},
+}
+_ALWAYS = ("UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE", "UNKNOWN")
+
+
+def problems(*codes: str) -> dict[int, ResponseSpec]:
+    """The answers of those codes, and of nothing else."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CODES[code].status, []).append(code)
+    if "INVALID_INPUT" in codes:
+        by_status.setdefault(400, []).append("INVALID_INPUT")
+    return {
+        status: ResponseSpec(
+            data_container=ProblemDocument,
+            description=" · ".join(f"`{code}`" for code in sorted(set(group))),
+            media_type=MEDIA_TYPE,
+            generate_examples=False,
+            examples=[_example(code, status) for code in group],
+        )
+        for status, group in sorted(by_status.items())
+    }
+
+
+def refusals(*codes: str) -> dict[int, ResponseSpec]:
+    """The answers of those codes, with those that every route with a caller has."""
+    return problems(*codes, *(code for code in _ALWAYS if code not in codes))
+
+
+def header(name: str, description: str) -> ResponseHeader:
+    """A header that the handler sets itself."""
+    return ResponseHeader(name=name, description=description, documentation_only=True)
+
+
+def _example(code: str, status: int) -> Example:
+    if status == 400:  # noqa: PLR2004 - the one code with two statuses
+        members: Mapping[str, Any] = {
+            "errors": [{"field": BODY, "message": msg("The body cannot be read.")}]
+        }
+    else:
+        members = _MEMBERS.get(code, {})
+    problem = Problem(code=code, detail=CODES[code].title, status=status, members=members)
+    document = problem.document("en", "/v1/generations")
+    return Example(id=f"{code}_{status}", summary=code, value=msgspec.to_builtins(document))

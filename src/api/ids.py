@@ -1,0 +1,39 @@
+"""The forms of ids and texts on the wire, shared by bodies, paths and the database's limits."""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+_ID = r"^[A-Za-z0-9_-]{1,64}$(?!\n)"
+NO_NUL = r"^[^\u0000]*$"
+
+AccountId = Annotated[
+    str, msgspec.Meta(pattern=_ID, description="Account id.", examples=["demo-user-123"])
+]
+PromptId = Annotated[
+    str, msgspec.Meta(pattern=_ID, description="Prompt id.", examples=["dreamy-forest"])
+]
+Name = Annotated[str, msgspec.Meta(max_length=100, pattern=NO_NUL, examples=["演示用户"])]
+Note = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=2000, pattern=NO_NUL, description="Why; kept beside the log."
+    ),
+]
+Email = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=254,
+        pattern=r"^[^@\s\u0000]+@[^@\s\u0000]+$(?!\n)",
+        description="Compared without regard to case.",
+        examples=["demo@example.com"],
+    ),
+]
+QUERY_CHARACTERS_MAX = 100
+_ID_RE = re.compile(_ID)
+
+
+def is_id(text: str) -> bool:
+    """Whether an account or a prompt can have that id at all."""
+    return _ID_RE.search(text) is not None

@@ -1,0 +1,116 @@
+"""Prompts in the database: every change is a new version, and deleting only hides."""
+
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.rows import class_row
+
+from api.threads import Connection
+
+_COLUMNS = """
+SELECT p.ordinal, p.id, v.version, v.title, v.content, v.description, v.category, v.members_only,
+       v.token_cost
+FROM prompts AS p JOIN prompt_versions AS v ON v.prompt_id = p.id AND v.version = p.version
+WHERE p.hidden_at IS NULL"""
+_LATEST = _COLUMNS + " AND p.id = %s"
+_PAGE = (
+    _COLUMNS
+    + """
+    AND p.ordinal < %(before)s
+    AND (%(category)s::text IS NULL OR v.category = %(category)s)
+    AND (%(q)s::text IS NULL OR strpos(lower(v.title || ' ' || v.description), lower(%(q)s)) > 0)
+ORDER BY p.ordinal DESC LIMIT %(limit)s"""
+)
+_CREATE = "INSERT INTO prompts (id, version) VALUES (%s, 1) ON CONFLICT DO NOTHING RETURNING id"
+_LOCK = "SELECT version FROM prompts WHERE id = %s AND hidden_at IS NULL FOR UPDATE"
+_MOVE = "UPDATE prompts SET version = %s WHERE id = %s"
+_HIDE = "UPDATE prompts SET hidden_at = now() WHERE id = %s AND hidden_at IS NULL"
+_ADD_VERSION = """
+INSERT INTO prompt_versions
+    (prompt_id, version, title, content, description, category, members_only, token_cost, actor)
+VALUES (%(id)s, %(version)s, %(title)s, %(content)s, %(description)s, %(category)s,
+        %(members_only)s, %(token_cost)s, %(actor)s)"""
+_BIGINT_MAX = 2**63 - 1
+
+
+class PromptText(msgspec.Struct, frozen=True, kw_only=True):
+    """What one version of a prompt says and costs."""
+
+    title: str
+    content: str
+    description: str
+    category: str
+    members_only: bool
+    token_cost: int
+
+
+class PromptRow(PromptText, frozen=True, kw_only=True):
+    """A prompt in its current version; `ordinal` is its place among all, from 1."""
+
+    ordinal: int
+    id: str
+    version: int
+
+
+def latest(connection: Connection, prompt_id: str) -> PromptRow | None:
+    """The prompt, unless there is none or it is hidden."""
+    with connection.cursor(row_factory=class_row(PromptRow)) as cursor:
+        return cursor.execute(_LATEST, (prompt_id,)).fetchone()
+
+
+def list_prompts(
+    connection: Connection,
+    *,
+    category: str | None,
+    q: str | None,
+    before: int | None,
+    limit: int,
+) -> list[PromptRow]:
+    """Those below the ordinal `before`, newest first; `q` is a part of title or description."""
+    values: dict[str, Any] = {
+        "category": category,
+        "q": q,
+        "before": _BIGINT_MAX if before is None else before,
+        "limit": limit,
+    }
+    with connection.cursor(row_factory=class_row(PromptRow)) as cursor:
+        return cursor.execute(_PAGE, values).fetchall()
+
+
+def create(connection: Connection, prompt_id: str, text: PromptText, actor: str) -> bool:
+    """Whether the prompt was made; not where the id is taken, be it by a hidden one."""
+    with connection.transaction():
+        if connection.execute(_CREATE, (prompt_id,)).fetchone() is None:
+            return False
+        _add_version(connection, prompt_id, 1, text, actor)
+    return True
+
+
+def change(connection: Connection, prompt_id: str, changes: dict[str, Any], actor: str) -> bool:
+    """Whether the prompt is there; a new version where `changes` change anything."""
+    with connection.transaction():
+        if connection.execute(_LOCK, (prompt_id,)).fetchone() is None:
+            return False
+        before = latest(connection, prompt_id)
+        assert before is not None
+        after = msgspec.structs.replace(before, **changes, version=before.version + 1)
+        if msgspec.structs.replace(after, version=before.version) != before:
+            _add_version(connection, prompt_id, after.version, after, actor)
+            connection.execute(_MOVE, (after.version, prompt_id))
+    return True
+
+
+def hide(connection: Connection, prompt_id: str) -> bool:
+    """Whether it was there to be hidden."""
+    return connection.execute(_HIDE, (prompt_id,)).rowcount == 1
+
+
+def _add_version(
+    connection: psycopg.Connection[Any], prompt_id: str, version: int, text: PromptText, actor: str
+) -> None:
+    names = PromptText.__struct_fields__
+    values = {name: getattr(text, name) for name in names}
+    connection.execute(
+        _ADD_VERSION, {**values, "id": prompt_id, "version": version, "actor": actor}
+    )

@@ -1,0 +1,123 @@
+"""Accepting a generation: known key, prompt, cheap refusals, reference stored, hold recorded."""
+
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from api.asked import Asked
+from api.auth import Principal
+from api.prompt_store import PromptRow, latest
+from api.refusals import KeyReusedByOtherInputError, PromptNotFoundError
+from api.services import Services
+from generation.pictures import clean_reference
+from generation.storage import StorageError
+from ledger.account import Account
+from ledger.commands import RequestGeneration, Submission
+from ledger.decide import decide
+from ledger.entry import Entry
+from ledger.errors import LedgerUnavailableError
+from ledger.facts import PromptVersion, StoredReference
+from ledger.identity import new_id
+
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+_log = structlog.get_logger("api.requesting")
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The request's entry. `account` is the account after it; None where it was replayed."""
+
+    entry: Entry
+    account: Account | None = None
+
+
+async def request_generation(
+    services: Services, caller: Principal, asked: Asked, key_id: UUID | None
+) -> Accepted:
+    """Hold the cost, durably. A key seen before with the same input is answered from the log.
+
+    Raises the ledger's refusals, `PromptNotFoundError`, `KeyReusedByOtherInputError`,
+    `UnsupportedPictureError` and, with the outcome unknown, `LedgerUnavailableError`.
+    """
+    if key_id is None:
+        return await _accept(services, caller, asked, None)
+    async with services.flights.alone(key_id):
+        earlier = await services.threads.read(services.ledger.find, key_id)
+        if earlier is None:
+            return await _accept(services, caller, asked, key_id)
+    if earlier.input_hash != asked.hash:
+        raise KeyReusedByOtherInputError
+    return Accepted(entry=earlier)
+
+
+async def prompt_for(services: Services, prompt_id: str) -> PromptRow:
+    """The prompt as it is now. Raises `PromptNotFoundError`, also for a hidden one."""
+    prompt = await services.threads.query(latest, prompt_id)
+    if prompt is None:
+        raise PromptNotFoundError
+    return prompt
+
+
+async def _accept(
+    services: Services, caller: Principal, asked: Asked, key_id: UUID | None
+) -> Accepted:
+    prompt = await prompt_for(services, asked.prompt_id)
+    command = RequestGeneration(
+        account_id=caller.account,
+        generation_id=new_id(),
+        prompt=PromptVersion(
+            id=prompt.id, version=prompt.version, title=prompt.title, token_cost=prompt.token_cost
+        ),
+        members_only=prompt.members_only,
+        count=asked.count,
+        aspect_ratio=asked.aspect_ratio,
+        expected_cost=asked.expected_cost,
+        rate_per_minute=services.settings.rate_limit_generations_per_minute,
+    )
+    if asked.reference is not None:
+        # Refuse what can be refused before a picture is decoded and stored for nothing.
+        account = await services.threads.read(services.ledger.account, caller.account)
+        decide(account, command, datetime.now(UTC))
+        reference = await _store(services, command, asked.reference)
+        command = msgspec.structs.replace(command, reference=reference)
+    submission = Submission(
+        command=command,
+        actor=caller.actor,
+        key_id=key_id,
+        input_hash=asked.hash if key_id else None,
+    )
+    recorded = False
+    try:
+        outcome = await services.ledger.record_async(submission)
+        recorded = not outcome.replayed
+    except LedgerUnavailableError:
+        recorded = True  # perhaps: the sweeper knows better, later
+        raise
+    finally:
+        if command.reference is not None and not recorded:
+            await _forget(services, command.reference.key)
+    account = None if outcome.replayed else outcome.account
+    return Accepted(entry=outcome.entries[0], account=account)
+
+
+async def _store(services: Services, command: RequestGeneration, data: bytes) -> StoredReference:
+    clean = await services.threads.picture(clean_reference, data)
+    extension = _EXTENSIONS[clean.mime_type]
+    key = f"{command.account_id}/references/{command.generation_id}.{extension}"
+    storage = services.storage
+    await services.threads.store(storage.put, key, clean.data, mime_type=clean.mime_type)
+    return StoredReference(
+        key=key,
+        sha256=hashlib.sha256(clean.data).hexdigest(),
+        mime_type=clean.mime_type,
+        bytes=len(clean.data),
+    )
+
+
+async def _forget(services: Services, key: str) -> None:
+    try:
+        await services.threads.store(services.storage.delete, key)
+    except StorageError as error:
+        _log.warning("unused reference left to the sweeper", error=str(error))
