@@ -67,35 +67,37 @@ def evolve(account: Account, fact: Fact, at: datetime) -> Account:
     """
     settled, held, is_member = account.settled, account.held, account.is_member
     holds, pace = account.holds, account.pace
+    if account.version == 0 and not isinstance(fact, AccountOpened):
+        raise _corrupt(account, "was never opened")
     match fact:
         case AccountOpened():
             if account.version != 0:
-                raise CorruptLogError(account.account_id, account.version + 1, "opened twice")
+                raise _corrupt(account, "opened twice")
             is_member = fact.is_member
         case MembershipChanged():
             is_member = fact.is_member
         case TokensGranted():
-            settled += fact.amount
+            settled += _moved(account, fact.amount)
         case TokensRevoked():
-            settled -= fact.amount
+            settled -= _moved(account, fact.amount)
         case GenerationRequested():
-            held += fact.cost
             if fact.generation_id in holds:
-                raise CorruptLogError(account.account_id, account.version + 1, "requested twice")
+                raise _corrupt(account, "requested twice")
+            held += _moved(account, fact.cost, minimum=0)
             holds = holds | {fact.generation_id: fact.cost}
             pace = pace.at_minute(int(at.timestamp()) // RATE_WINDOW_SECONDS)
             pace = Pace(pace.minute, pace.count + 1, pace.previous)
         case TokensConsumed() | GenerationFailed():
             holds = holds.copy()
             if holds.pop(fact.generation_id, None) != fact.cost:
-                raise CorruptLogError(account.account_id, account.version + 1, "ends no hold")
+                raise _corrupt(account, "ends no hold")
             held -= fact.cost
             if isinstance(fact, TokensConsumed):
                 settled -= fact.cost
         case _:
             assert_never(fact)
     if not 0 <= held <= settled:
-        raise CorruptLogError(account.account_id, account.version + 1, "spends what it has not")
+        raise _corrupt(account, "spends what it has not")
     return Account(
         account_id=account.account_id,
         version=account.version + 1,
@@ -106,3 +108,13 @@ def evolve(account: Account, fact: Fact, at: datetime) -> Account:
         holds=holds,
         pace=pace,
     )
+
+
+def _moved(account: Account, amount: int, *, minimum: int = 1) -> int:
+    if amount < minimum:
+        raise _corrupt(account, f"moves {amount}")
+    return amount
+
+
+def _corrupt(account: Account, problem: str) -> CorruptLogError:
+    return CorruptLogError(account.account_id, account.version + 1, problem)

@@ -1,6 +1,6 @@
 """One batch of commands against accounts that are level with the log: pure bookkeeping."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -31,7 +31,6 @@ class Batch:
 
     def __init__(
         self,
-        *,
         position: int,
         at: datetime,
         accounts: dict[str, Account],
@@ -55,6 +54,8 @@ class Batch:
             return Outcome((earlier,), account, replayed=True)
         first_id = fact_id(command)
         known = self.known.get(first_id)
+        if known and known.account_id != account.account_id:
+            known = None  # another's: not to be told of, and its id is not to be had
         facts = decide(account, command, self.at, known.fact if known else None)
         if not facts:
             return Outcome((known,) if known else (), account, replayed=known is not None)
@@ -77,9 +78,7 @@ class Batch:
                     fact=fact,
                 )
             )
-        rows = [encode_entry(entry) for entry in entries]
-        if not all(map(is_storable, rows)):
-            raise UnstorableTextError
+        rows = _rows(entries, submission.beside)
         self.rows += rows
         self.beside += submission.beside
         self.position += len(entries)
@@ -88,3 +87,14 @@ class Batch:
         if submission.key_id:
             self.known[submission.key_id] = entries[0]
         return Outcome(tuple(entries), account)
+
+
+def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[bytes]:
+    try:
+        rows = [encode_entry(entry) for entry in entries]
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise UnstorableTextError from None
+    texts = (text for beside in besides for text in beside.parameters if isinstance(text, str))
+    if not all(map(is_storable, rows)) or any("\0" in text for text in texts):
+        raise UnstorableTextError
+    return rows

@@ -41,6 +41,8 @@ from ledger.facts import (
 )
 
 COUNT_MAX = 4
+_SECOND = 1_000_000
+_MINUTE = RATE_WINDOW_SECONDS * _SECOND  # in microseconds: whole numbers have no rounding
 
 
 def decide(
@@ -159,13 +161,17 @@ def _end(
 
 def _check_pace(account: Account, rate_per_minute: int, at: datetime) -> None:
     """A sliding minute: the share of the last one that still counts, and this one so far."""
-    if rate_per_minute == 0:
+    if rate_per_minute <= 0:
         return
-    seconds = at.timestamp()
-    pace = account.pace.at_minute(int(seconds) // RATE_WINDOW_SECONDS)
-    gone = seconds % RATE_WINDOW_SECONDS
-    if pace.count + pace.previous * (1 - gone / RATE_WINDOW_SECONDS) >= rate_per_minute:
-        raise RateLimitedError(max(1, int(RATE_WINDOW_SECONDS - gone)))
+    seconds = int(at.timestamp())
+    pace = account.pace.at_minute(seconds // RATE_WINDOW_SECONDS)
+    left = _MINUTE - (seconds % RATE_WINDOW_SECONDS * _SECOND + at.microsecond)
+    counted, room = pace.previous, rate_per_minute - pace.count
+    if room <= 0:  # not before this minute has become the last one
+        counted, room, left = pace.count, rate_per_minute, left + _MINUTE
+    over = counted * left - room * _MINUTE
+    if over >= 0:
+        raise RateLimitedError(over // (counted * _SECOND) + 1)
 
 
 def _check_grant(account: Account, amount: int) -> None:

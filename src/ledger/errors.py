@@ -93,7 +93,7 @@ class AlreadyRefundedError(Refusal):
 
 
 class UnstorableTextError(Refusal):
-    """A text holds a NUL character, which the log cannot store."""
+    """A text holds a NUL character or half of a surrogate pair, which cannot be stored."""
 
 
 class BesideConflictError(Refusal):

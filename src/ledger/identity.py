@@ -60,6 +60,12 @@ def refund_id(generation_id: UUID) -> UUID:
     return hashed_id(b"refund", generation_id.bytes)
 
 
+def reference_id(account_id: str, reference: str) -> UUID:
+    """The id of the one grant of a reference to an account."""
+    # Half of a surrogate pair is refused with the fact; it must not raise here, before that.
+    return hashed_id(b"reference", account_id.encode(), reference.encode(errors="surrogatepass"))
+
+
 def fact_id(command: Command) -> UUID:
     """The id of the first fact that `command` leads to."""
     match command:
@@ -70,7 +76,7 @@ def fact_id(command: Command) -> UUID:
         case RefundGeneration():
             return refund_id(command.generation_id)
         case GrantTokens(reference=str(reference)):
-            return hashed_id(b"reference", command.account_id.encode(), reference.encode())
+            return reference_id(command.account_id, reference)
         case _:
             return new_id()
 

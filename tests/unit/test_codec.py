@@ -1,0 +1,176 @@
+"""Rows of the log: written and read again, the frozen ones for ever."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from eventsourcing.persistence import JSONTranscoder
+from hypothesis import given as examples
+from hypothesis import strategies as st
+
+from ledger.account import Account
+from ledger.codec import EntryMapper, decode_entry, encode_entry, is_storable
+from ledger.entry import Entry
+from ledger.errors import CorruptLogError
+from ledger.facts import (
+    FACT_TYPES,
+    AccountOpened,
+    Fact,
+    GenerationFailed,
+    GenerationRequested,
+    MembershipChanged,
+    TokensConsumed,
+    TokensGranted,
+    TokensRevoked,
+)
+from ledger.snapshots import follow_all
+from ledger_samples import (
+    AT,
+    ATTEMPT,
+    FIRST,
+    IMAGE,
+    NOTE,
+    REFERENCE,
+    consumed,
+    failed,
+    prompt,
+    requested,
+)
+
+CORPUS = Path(__file__).parents[1] / "data" / "ledger_rows_1.jsonl"
+
+FACTS: tuple[Fact, ...] = (
+    AccountOpened(is_member=True),
+    MembershipChanged(is_member=False),
+    TokensGranted(amount=1, reason="promo"),
+    TokensGranted(amount=1, reason="purchase", reference="订单 1", note_id=NOTE),
+    TokensGranted(amount=1, reason="refund", generation_id=FIRST, note_id=NOTE),
+    TokensRevoked(amount=1, note_id=NOTE),
+    requested(5),
+    GenerationRequested(
+        generation_id=FIRST, prompt=prompt(5), count=4, aspect_ratio="16:9", cost=20,
+        reference=REFERENCE,
+    ),
+    consumed(5),
+    TokensConsumed(generation_id=FIRST, cost=5, images=(IMAGE, IMAGE), attempts=(ATTEMPT,)),
+    failed(5),
+    GenerationFailed(
+        generation_id=FIRST, cost=5, reason="timeout", retryable=True, attempts=(ATTEMPT,)
+    ),
+)  # fmt: skip
+
+
+def entry(fact: Fact, **rest: Any) -> Entry:
+    fields: dict[str, Any] = {
+        "position": 7,
+        "account_id": "ann",
+        "version": 3,
+        "at": AT,
+        "actor": "key:1",
+        "fact_id": FIRST,
+        "settled": 10,
+        "held": 5,
+    }
+    return Entry(fact=fact, **fields | rest)
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: type(fact).__name__)
+def test_round_trip(fact: Fact) -> None:
+    for written in (entry(fact), entry(fact, key_id=NOTE, input_hash=FIRST)):
+        assert decode_entry(encode_entry(written)) == written
+        mapper = EntryMapper(transcoder=JSONTranscoder())
+        stored = mapper.to_stored_event(written)
+        assert (stored.originator_id, stored.originator_version) == ("ann", 3)
+        assert stored.topic == fact.TOPIC
+        assert mapper.to_domain_event(stored) == written
+
+
+def test_every_fact_is_tried() -> None:
+    assert {type(fact) for fact in FACTS} == set(FACT_TYPES.values())
+
+
+def frozen_rows() -> list[str]:
+    return CORPUS.read_text(encoding="utf-8").splitlines()
+
+
+def test_frozen_rows_are_read_for_ever() -> None:
+    """Rows as version 1 wrote them. Never edit the file; a later version adds one of its own."""
+    entries = [decode_entry(row) for row in frozen_rows()]
+    assert {row.fact.TOPIC for row in entries} == {
+        "account_opened:1",
+        "membership_changed:1",
+        "tokens_granted:1",
+        "tokens_revoked:1",
+        "generation_requested:1",
+        "tokens_consumed:1",
+        "generation_failed:1",
+    }
+    accounts = {"ann": Account(account_id="ann")}
+    follow_all(accounts, entries)
+    ann = accounts["ann"]
+    assert (ann.version, ann.settled, ann.held, ann.is_member) == (12, 107, 5, True)
+    assert ann.holds == {UUID("01930000-0000-7000-8000-000000000003"): 5}
+    full = next(e.fact for e in entries if isinstance(e.fact, TokensConsumed))
+    assert full.images[0].usage == {"prompt": 8, "total": 1290}
+    assert full.images[0].response_id == "resp-1"
+    assert full.attempts[0].outcome == "rate_limited"
+    assert entries[3].at == datetime(2026, 1, 1, 0, 0, 3, 123456, tzinfo=UTC)
+
+
+def test_frozen_rows_are_still_written_the_same() -> None:
+    for row in frozen_rows():
+        assert json.loads(encode_entry(decode_entry(row))) == json.loads(row)
+
+
+def test_a_row_is_read_in_utc_whatever_its_session_showed() -> None:
+    row = json.loads(encode_entry(entry(FACTS[0])))
+    row["at"] = "2026-01-01T20:30:15.25+08:00"
+    read = decode_entry(json.dumps(row))
+    assert read.at == AT
+    assert read.at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"topic": "tokens_granted:2"}, "unknown topic tokens_granted:2"),
+        ({"topic": ""}, "unknown topic"),
+        ({"data": {}}, "missing required field"),
+        ({"data": {"amount": "5", "reason": "promo"}}, "Expected `int`"),
+        ({"data": {"amount": 5, "reason": "whim"}}, "Invalid enum value"),
+        ({"data": None}, "Expected `object`"),
+    ],
+)
+def test_a_bad_row_is_named(change: dict[str, Any], problem: str) -> None:
+    row = json.loads(encode_entry(entry(TokensGranted(amount=5, reason="promo")))) | change
+    with pytest.raises(CorruptLogError, match=problem) as raised:
+        decode_entry(json.dumps(row))
+    assert (raised.value.account_id, raised.value.version) == ("ann", 3)
+
+
+NUL_TEXTS = [
+    ("a\0b", False),
+    ("\0", False),
+    ("\\\0", False),
+    ("\\\\\0", False),
+    ("\\u0000", True),
+    ("\\\\u0000", True),
+    ("u0000", True),
+    ("\u0001", True),
+    ("", True),
+]
+
+
+@pytest.mark.parametrize(("text", "storable"), NUL_TEXTS)
+def test_only_a_real_nul_cannot_be_stored(text: str, storable: bool) -> None:  # noqa: FBT001 - a table's column
+    written = encode_entry(entry(TokensGranted(amount=1, reason="promo", reference=text)))
+    assert is_storable(written) is storable
+
+
+@examples(st.text(alphabet='\0\\u0a"', max_size=12))
+def test_a_nul_is_found_wherever_it_stands(text: str) -> None:
+    written = encode_entry(entry(TokensGranted(amount=1, reason="promo", reference=text)))
+    assert is_storable(written) is ("\0" not in text)
