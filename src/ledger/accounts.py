@@ -1,8 +1,8 @@
 """The committer's cache of accounts, and what it must read again under the lock.
 
 An account is current as of the last batch that touched it, unless another process wrote since.
-While this process writes alone, no tails are read at all; once the log's head has moved without
-us, every tail is, until it is ours again.
+While this process writes alone, nothing is read at all; once the log's head has moved without us,
+every tail is, until it is ours again.
 """
 
 from collections import OrderedDict
@@ -14,9 +14,11 @@ import psycopg
 
 from ledger import snapshots
 from ledger.account import Account
+from ledger.log import Head
 
 CACHED_MAX = 20_000
 SNAPSHOT_EVERY = 500
+_NOWHERE = Head((-1, None))
 
 
 class _Cached(msgspec.Struct, frozen=True):
@@ -29,7 +31,7 @@ class AccountCache:
 
     def __init__(self) -> None:
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
-        self._own_head = -1
+        self.head = _NOWHERE
         self._foreign_head = 0
         self._alone = False
 
@@ -47,6 +49,20 @@ class AccountCache:
             taken |= snapshots.load(connection, cold)
         return taken
 
+    def are_current(self, accounts: dict[str, Account]) -> bool:
+        """Whether all are as of `head`, if no other process has written since.
+
+        Just loaded ones are: they were read after it.
+        """
+        return self._alone and all(
+            (cached := self._cached.get(name)) is None or cached.position >= self._foreign_head
+            for name in accounts
+        )
+
+    def not_alone(self) -> None:
+        """What was thought current is not, or an id was in the log: read under the lock."""
+        self._alone = False
+
     def suspects(self, accounts: dict[str, Account]) -> list[Account]:
         """Those that another process may have written, as far as is known before the lock."""
         if not self._alone:
@@ -61,7 +77,7 @@ class AccountCache:
         self, head: int, accounts: dict[str, Account], suspected: Sequence[Account]
     ) -> list[Account]:
         """The other accounts, if `head` shows that another process has written after all."""
-        if head == self._own_head:
+        if head == self.head.position:
             self._alone = True
             return []
         self._alone = False
@@ -77,18 +93,18 @@ class AccountCache:
             if account.version // SNAPSHOT_EVERY > self._version(name) // SNAPSHOT_EVERY
         ]
 
-    def put(self, accounts: dict[str, Account], *, head: int) -> None:
+    def put(self, accounts: dict[str, Account], *, head: Head) -> None:
         """Keep `accounts`, which are current where the log ends at `head`."""
-        self._own_head = head
+        self.head = head
         for name, account in accounts.items():
-            self._cached[name] = _Cached(account, head)
+            self._cached[name] = _Cached(account, head.position)
         while len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)
 
     def forget(self) -> None:
         """Start cold: what was decided may not have been recorded, or more may have been."""
         self._cached.clear()
-        self._own_head = -1
+        self.head = _NOWHERE
         self._alone = False
 
     def _version(self, name: str) -> int:

@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -39,17 +39,8 @@ from ledger.errors import (
     Refusal,
 )
 from ledger.identity import ending_id, fact_id
-from ledger.log import (
-    APPEND,
-    HEAD,
-    LOCK,
-    NOTIFY,
-    Head,
-    entries,
-    join_rows,
-    select_known,
-    select_tails,
-)
+from ledger.log import TABLE, Head
+from ledger.session import Session
 
 BATCH_MAX = 512
 WAITING_MAX = 20_000
@@ -70,8 +61,10 @@ class Committer:
         self._url = url
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._accounts = AccountCache()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._session: Session | None = None
         self._closed = False
+        self._gate = threading.Lock()  # nothing is put into the queue after its end mark
+        self._undecided: list[_Result] = []
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
@@ -89,15 +82,17 @@ class Committer:
 
     def close(self) -> None:
         """Record what waits, then end the thread and the connection."""
-        if not self._closed:
-            self._closed = True
-            self._waiting.put(None)
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
         self._thread.join()
 
     def _enqueue(self, waiting: _Waiting) -> None:
-        if self._closed or self._waiting.qsize() >= WAITING_MAX:
-            raise LedgerBusyError
-        self._waiting.put(waiting)
+        with self._gate:
+            if self._closed or self._waiting.qsize() >= WAITING_MAX:
+                raise LedgerBusyError
+            self._waiting.put(waiting)
 
     def _run(self) -> None:
         closing = False
@@ -132,16 +127,18 @@ class Committer:
         results = self._record_together(submissions)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
         metrics.BATCH_COMMANDS.observe(len(submissions))
-        for submission, result in zip(submissions, results, strict=True):
-            name = type(submission.command).__name__
-            outcome = "recorded" if isinstance(result, Outcome) else type(result).__name__
-            metrics.COMMANDS.labels(name, outcome).inc()
+        kinds = Counter(map(_kind, submissions, results))
+        for (name, outcome), count in kinds.items():
+            metrics.COMMANDS.labels(name, outcome).inc(count)
         return results
 
-    def _record_together(self, submissions: Sequence[Submission]) -> list[_Result]:
+    def _record_together(
+        self, submissions: Sequence[Submission], *, again: bool = False
+    ) -> list[_Result]:
+        self._undecided = []
         for attempt in range(ATTEMPTS_MAX):
             try:
-                return self._write(submissions, again=attempt > 0)
+                return self._write(submissions, again=again or attempt > 0)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # The commit may have arrived: the next attempt looks every command up.
                 self._disconnect()
@@ -150,65 +147,90 @@ class Committer:
                 time.sleep(RETRY_SECONDS * attempt)
             except Exception as error:  # noqa: BLE001 - whatever it is, it sinks one command only
                 self._disconnect()
-                if len(submissions) == 1:
-                    if isinstance(error, psycopg.errors.UniqueViolation) and submissions[0].beside:
-                        return [BesideConflictError(error.diag.constraint_name or "")]
-                    _log.exception("command failed", command=type(submissions[0].command).__name__)
-                    return [LedgerError("the command could not be recorded")]
-                # Once more, singly, so that the one at fault sinks alone.
+                if again and len(submissions) == 1:
+                    return [_reason(error, submissions[0])]
+                # Once more, singly, so that the one at fault sinks alone; each is looked up, for
+                # it may be an id that the log has already.
                 _log.warning("batch failed, writing its commands singly", commands=len(submissions))
-                return [self._record_together([single])[0] for single in submissions]
+                return self._record_singly(submissions)
         return [LedgerUnavailableError() for _ in submissions]
 
-    def _write(self, submissions: Sequence[Submission], *, again: bool) -> list[_Result]:
-        connection = self._connect()
-        names = {submission.command.account_id for submission in submissions}
-        accounts = self._accounts.take(connection, names)
-        known_ids = _ids_to_look_up(submissions, again=again)
-        with connection.pipeline(), connection.transaction():
-            connection.execute(LOCK.encode(), prepare=True)
-            head_cursor = connection.execute(HEAD.encode(), prepare=True)
-            known = select_known(connection, known_ids)
-            stale = self._accounts.suspects(accounts)
-            tails = select_tails(connection, stale)
-            head = Head(head_cursor.fetchone())
-            snapshots.follow_all(accounts, entries(tails))
-            if missed := self._accounts.missed(head.position, accounts, stale):
-                snapshots.follow_all(accounts, entries(select_tails(connection, missed)))
-            found = entries(known)
-            found += entries(select_known(connection, _late_ids(submissions, accounts)))
-            batch = Batch(
-                position=head.position,
-                at=_now(head),
-                accounts=accounts,
-                known={i: e for e in found for i in (e.fact_id, e.key_id) if i is not None},
-            )
-            results = [_try(batch, submission) for submission in submissions]
-            if batch.rows:
-                connection.execute(APPEND.encode(), (join_rows(batch.rows),), prepare=True)
-                connection.execute(NOTIFY.encode())
-            for beside in batch.beside:
-                connection.execute(beside.statement.encode(), beside.parameters)
-            if due := self._accounts.snapshots_due(batch.accounts):
-                connection.execute(snapshots.SAVE, (snapshots.encode_snapshots(due),))
-        self._accounts.put(batch.accounts, head=batch.position)
+    def _record_singly(self, submissions: Sequence[Submission]) -> list[_Result]:
+        results: list[_Result] = []
+        for submission in submissions:
+            if results and isinstance(results[-1], LedgerUnavailableError):
+                results.append(LedgerUnavailableError())  # the rest would only wait as long, each
+            else:
+                results += self._record_together([submission], again=True)
         return results
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        if self._connection is None:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=3, application_name="mintage committer"
-            )
-            self._connection.execute("SET statement_timeout = '10s'")
-            self._connection.execute("SET idle_in_transaction_session_timeout = '10s'")
-        return self._connection
+    def _write(self, submissions: Sequence[Submission], *, again: bool) -> list[_Result]:
+        if self._session is None:
+            self._session = Session(self._url)
+        session = self._session
+        names = {submission.command.account_id for submission in submissions}
+        accounts = self._accounts.take(session.connection, names)
+        if not again and self._accounts.are_current(accounts):
+            results = self._write_unread(session, submissions, accounts)
+            if results is not None:
+                return results
+            accounts = self._accounts.take(session.connection, names)
+        stale = self._accounts.suspects(accounts)
+        opened = session.open(known=_ids_to_look_up(submissions, again=again), behind=stale)
+        snapshots.follow_all(accounts, opened.tail)
+        missed = self._accounts.missed(opened.head.position, accounts, stale)
+        snapshots.follow_all(accounts, session.tails(missed))
+        found = opened.known + session.known(_late_ids(submissions, accounts))
+        known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}
+        batch = Batch(opened.head.position, _now(opened.head), accounts, known)
+        results = [_try(batch, submission) for submission in submissions]
+        self._undecided = results = _own(results, self._undecided)
+        self._commit(session, batch)
+        return results
+
+    def _write_unread(
+        self, session: Session, submissions: Sequence[Submission], accounts: dict[str, Account]
+    ) -> list[_Result] | None:
+        """Write a batch decided on what is cached; None where that did not hold.
+
+        The log's own constraints tell: had another process written, our positions would be taken;
+        had a key or a fact been recorded before, its id would be. Only what is written is checked
+        so, and so a batch of refusals is not answered from here.
+        """
+        if _late_ids(submissions, accounts):
+            return None
+        head = self._accounts.head
+        batch = Batch(head.position, _now(head), dict(accounts), {})
+        results = [_try(batch, submission) for submission in submissions]
+        if not batch.rows:
+            return None
+        self._undecided = results
+        try:
+            self._commit(session, batch, begin=True)
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.table_name != TABLE:
+                raise
+            session.roll_back()
+            self._accounts.not_alone()
+            self._undecided = []
+            return None
+        return results
+
+    def _commit(self, session: Session, batch: Batch, *, begin: bool = False) -> None:
+        due = self._accounts.snapshots_due(batch.accounts)
+        session.commit(rows=batch.rows, beside=batch.beside, due=due, begin=begin)
+        self._accounts.put(batch.accounts, head=Head((batch.position, batch.at)))
 
     def _disconnect(self) -> None:
         self._accounts.forget()
-        if self._connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                self._connection.close()
-            self._connection = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _kind(submission: Submission, result: _Result) -> tuple[str, str]:
+    outcome = "recorded" if isinstance(result, Outcome) else type(result).__name__
+    return type(submission.command).__name__, outcome
 
 
 def _try(batch: Batch, submission: Submission) -> _Result:
@@ -218,10 +240,35 @@ def _try(batch: Batch, submission: Submission) -> _Result:
         return refusal
 
 
+def _own(results: list[_Result], before: Sequence[_Result]) -> list[_Result]:
+    """The results, where the log has what we had written when the answer was lost: ours then."""
+    if not before:
+        return results
+    return [
+        old
+        if isinstance(new, Outcome)
+        and isinstance(old, Outcome)
+        and new.replayed
+        and new.entries[:1] == old.entries[:1]
+        else new
+        for new, old in zip(results, before, strict=True)
+    ]
+
+
+def _reason(error: Exception, submission: Submission) -> LedgerError:
+    """What the caller of a command that sank alone is told; never the driver's words."""
+    if isinstance(error, LedgerError):
+        return error
+    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.table_name != TABLE:
+        return BesideConflictError(error.diag.constraint_name or "")
+    _log.error("command failed", command=type(submission.command).__name__, exc_info=error)
+    return LedgerError("the command could not be recorded")
+
+
 def _now(head: Head) -> datetime:
     """The time, but never earlier than the last event's: "as of then" is a prefix of the log."""
     now = datetime.now(UTC)
-    return now if head.at is None else max(now, head.at)
+    return now if head.at is None else max(now, head.at.astimezone(UTC))
 
 
 def _ids_to_look_up(submissions: Sequence[Submission], *, again: bool) -> list[UUID]:

@@ -5,6 +5,7 @@ commit order and nobody who pages by position can pass over a row. The library's
 would do the same, but it fights autovacuum and CREATE INDEX CONCURRENTLY.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,28 +22,34 @@ from ledger.account import Account
 from ledger.codec import decode_entry, encode_entry
 from ledger.entry import Entry
 
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What the log takes as an account's id; nothing is looked up under any other."""
+
+TABLE = "ledger_events"
+
 CHANNEL = "ledger_events"
 """NOTIFY channel that wakes readers after each commit; its payload is empty."""
 
 _WRITERS_LOCK = 0x6D696E74616765  # "mintage"
 
-TAIL_MAX = 10_000
+TAIL_MAX = 10_000  # as in TAILS
 """The most events by which one account is brought level in one query."""
 
 LOCK = f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"
 HEAD = "SELECT position, at FROM ledger_events ORDER BY position DESC LIMIT 1"
-# Ids travel as one text and are split by the server: the client's array type is ten times slower.
-_TAILS = f"""
+# Parameters stand as {}. Ids travel as one text that the server splits: the client's array type
+# is ten times slower.
+TAILS = """
 SELECT row_to_json(e)::text
-FROM unnest(string_to_array(%s, ','), string_to_array(%s, ',')::bigint[])
+FROM unnest(string_to_array({}, ','), string_to_array({}, ',')::bigint[])
     AS known (account_id, version)
 CROSS JOIN LATERAL (
     SELECT * FROM ledger_events AS l
     WHERE l.account_id = known.account_id AND l.version > known.version
-    ORDER BY l.version LIMIT {TAIL_MAX}
-) AS e"""  # noqa: S608 - a constant
-_KNOWN = """
-WITH ids AS MATERIALIZED (SELECT string_to_array(%s, ',')::uuid[] AS list)
+    ORDER BY l.version LIMIT 10000
+) AS e"""
+KNOWN = """
+WITH ids AS MATERIALIZED (SELECT string_to_array({}, ',')::uuid[] AS list)
 SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.key_id = ANY(ids.list)
 UNION ALL
 SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.fact_id = ANY(ids.list)"""
@@ -52,7 +59,7 @@ INSERT INTO ledger_events
      data)
 SELECT position, account_id, version, topic, at, actor, fact_id, key_id, input_hash, settled, held,
        data
-FROM json_to_recordset(%s::json) AS r (
+FROM json_to_recordset({}::json) AS r (
     position bigint, account_id text, version bigint, topic text, at timestamptz, actor text,
     fact_id uuid, key_id uuid, input_hash uuid, settled bigint, held bigint, data jsonb)"""
 NOTIFY = f"NOTIFY {CHANNEL}"
@@ -65,7 +72,7 @@ class Head:
 
     __slots__ = ("at", "position")
 
-    def __init__(self, row: tuple[int, datetime] | None) -> None:
+    def __init__(self, row: tuple[int, datetime | None] | None) -> None:
         self.position: int = row[0] if row else 0
         self.at: datetime | None = row[1] if row else None
 
@@ -84,11 +91,12 @@ def select_tails(
     connection: psycopg.Connection[Any], accounts: Sequence[Account]
 ) -> Iterable[Sequence[Any]]:
     """Rows of what the log has beyond `accounts`, each account's in the order of versions."""
+    accounts = [account for account in accounts if ACCOUNT_ID.fullmatch(account.account_id)]
     if not accounts:
         return ()
     ids = ",".join(account.account_id for account in accounts)
     versions = ",".join(str(account.version) for account in accounts)
-    return connection.execute(_TAILS.encode(), (ids, versions), prepare=True)
+    return connection.execute(TAILS.format("%s", "%s").encode(), (ids, versions), prepare=True)
 
 
 def select_known(
@@ -97,14 +105,15 @@ def select_known(
     """Rows whose key id or fact id is among `ids`."""
     if not ids:
         return ()
-    return connection.execute(_KNOWN, (",".join(map(str, ids)),), prepare=True)
+    return connection.execute(KNOWN.format("%s").encode(), (",".join(map(str, ids)),), prepare=True)
 
 
 class LedgerDatastore(PostgresDatastore):
     """The library's pool, connecting by URL so that no connection option is lost."""
 
     def __init__(self, url: str, *, pool_size: int) -> None:
-        super().__init__("", "", "", "", "", pool_size=1, max_overflow=pool_size - 1)
+        # Pinged, for a server that was restarted must not be felt by the next reader.
+        super().__init__("", "", "", "", "", pool_size=1, max_overflow=pool_size - 1, pre_ping=True)
         self.pool.conninfo = url
         assert isinstance(self.pool.kwargs, dict)
         for name in ("dbname", "host", "port", "user", "password"):
@@ -142,7 +151,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
                 msgspec.structs.replace(decode_entry(event.state), position=position)
                 for position, event in enumerate(stored_events, first)
             ]
-            cursor.execute(APPEND.encode(), (join_rows(map(encode_entry, placed)),))
+            cursor.execute(APPEND.format("%s").encode(), (join_rows(map(encode_entry, placed)),))
             cursor.execute(NOTIFY.encode())
         return [entry.position for entry in placed]
 

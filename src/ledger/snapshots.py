@@ -12,12 +12,12 @@ import psycopg
 from ledger.account import Account, evolve
 from ledger.entry import Entry
 from ledger.errors import CorruptLogError
-from ledger.log import TAIL_MAX, entries, select_tails
+from ledger.log import ACCOUNT_ID, TAIL_MAX, entries, select_tails
 
 SAVE = """
 INSERT INTO account_snapshots (account_id, version, state)
 SELECT account_id, version, state
-FROM json_to_recordset(%s::json) AS r (account_id text, version bigint, state jsonb)
+FROM json_to_recordset({}::json) AS r (account_id text, version bigint, state jsonb)
 ON CONFLICT (account_id) DO UPDATE SET version = EXCLUDED.version, state = EXCLUDED.state
 WHERE account_snapshots.version < EXCLUDED.version"""
 _LOAD = "SELECT state::text FROM account_snapshots WHERE account_id = ANY(%s)"
@@ -48,7 +48,8 @@ def follow_all(accounts: dict[str, Account], tail: Iterable[Entry]) -> None:
 def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dict[str, Account]:
     """Accounts as the log has them now; an id that it does not know is an account unopened."""
     accounts = {account_id: Account(account_id=account_id) for account_id in account_ids}
-    for (state,) in connection.execute(_LOAD, (list(account_ids),)):
+    storable = [account_id for account_id in account_ids if ACCOUNT_ID.fullmatch(account_id)]
+    for (state,) in connection.execute(_LOAD, (storable,)):
         account = _decode(state)
         accounts[account.account_id] = account
     behind = list(accounts.values())

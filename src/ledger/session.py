@@ -1,0 +1,132 @@
+"""The committer's connection: a batch is a message that reads and one that commits, or only that.
+
+Many statements go in one message of the simple protocol, over statements prepared once: each
+message spares the client a system call and a wait, and the server a wake-up, which at small
+batches cost more than the work itself.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg import ClientCursor
+
+from ledger import log, snapshots
+from ledger.account import Account
+from ledger.commands import Beside
+from ledger.entry import Entry
+
+CONNECT_SECONDS_MAX = 3
+STATEMENT_SECONDS_MAX = 10
+
+# Only look-ups by key are made here, and the planner must not think otherwise of a young table.
+_SETTINGS = f"""
+SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
+SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS_MAX}s';
+SET default_transaction_isolation = 'read committed';
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+PREPARE ledger_known (text) AS {log.KNOWN.format("$1")};
+PREPARE ledger_tails (text, text) AS {log.TAILS.format("$1", "$2")};
+PREPARE ledger_append (json) AS {log.APPEND.format("$1")};
+PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
+
+
+class Opened(NamedTuple):
+    """What the log says under the writers' lock."""
+
+    head: log.Head
+    known: list[Entry]
+    tail: list[Entry]
+
+
+class Session:
+    """One connection and its transaction. Raises psycopg's errors; then close it."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, in at most `CONNECT_SECONDS_MAX`."""
+        self.connection: psycopg.Connection[Any] = psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS_MAX,
+            application_name="mintage committer",
+            cursor_factory=ClientCursor,
+            prepare_threshold=None,  # it would deallocate our statements after a rollback
+        )
+        self.connection.execute(_SETTINGS.encode())
+
+    def open(self, *, known: Sequence[UUID], behind: Sequence[Account]) -> Opened:
+        """Begin, take the writers' lock, and read what is asked for with the log's head."""
+        statements = ["BEGIN", log.LOCK, log.HEAD, self._known(known), self._tails(behind)]
+        cursor = self.connection.execute(";".join(filter(None, statements)).encode())
+        cursor.nextset()
+        cursor.nextset()
+        head = log.Head(cursor.fetchone())
+        return Opened(head, *(_next_set(cursor) if asked else [] for asked in statements[3:]))
+
+    def known(self, ids: Sequence[UUID]) -> list[Entry]:
+        """Entries whose key id or fact id is among `ids`."""
+        return self._entries(self._known(ids))
+
+    def tails(self, behind: Sequence[Account]) -> list[Entry]:
+        """What the log has beyond those accounts."""
+        return self._entries(self._tails(behind))
+
+    def commit(
+        self,
+        *,
+        rows: Sequence[bytes],
+        beside: Sequence[Beside],
+        due: Sequence[Account],
+        begin: bool = False,
+    ) -> None:
+        """Append `rows`, write what stands beside them and the snapshots `due`; durable after.
+
+        With `begin` it is a transaction of its own, under the writers' lock.
+        """
+        statements = ["BEGIN", log.LOCK] if begin else []
+        if rows:
+            statements += [
+                self._quoted("EXECUTE ledger_append(%s)", log.join_rows(rows)),
+                log.NOTIFY,
+            ]
+        statements += [self._quoted(b.statement, *b.parameters) for b in beside]
+        if due:
+            document = snapshots.encode_snapshots(due)
+            statements.append(self._quoted("EXECUTE ledger_snapshots(%s)", document))
+        self.connection.execute(";".join([*statements, "COMMIT"]).encode())
+
+    def roll_back(self) -> None:
+        """Forget the open transaction."""
+        self.connection.execute(b"ROLLBACK")
+
+    def close(self) -> None:
+        """Give the connection up, with whatever it had open."""
+        with contextlib.suppress(psycopg.Error):
+            self.connection.close()
+
+    def _entries(self, statement: str) -> list[Entry]:
+        return log.entries(self.connection.execute(statement.encode())) if statement else []
+
+    def _known(self, ids: Sequence[UUID]) -> str:
+        return self._quoted("EXECUTE ledger_known(%s)", ",".join(map(str, ids))) if ids else ""
+
+    def _tails(self, behind: Sequence[Account]) -> str:
+        behind = [account for account in behind if log.ACCOUNT_ID.fullmatch(account.account_id)]
+        if not behind:
+            return ""
+        ids = ",".join(account.account_id for account in behind)
+        versions = ",".join(str(account.version) for account in behind)
+        return self._quoted("EXECUTE ledger_tails(%s, %s)", ids, versions)
+
+    def _quoted(self, statement: str, *parameters: Any) -> str:
+        return ClientCursor(self.connection).mogrify(statement.encode(), parameters)
+
+
+def _next_set(cursor: psycopg.Cursor[Any]) -> list[Entry]:
+    cursor.nextset()
+    return log.entries(cursor)
