@@ -359,7 +359,7 @@ def test_a_missed_notification_delays_and_loses_nothing(
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ledger.committer.NOTIFY", "SELECT 1")
+    monkeypatch.setattr("ledger.log.NOTIFY", "SELECT 1")
     with running(database):
         for _ in range(3):
             account_id = f"a-{ledger.head()}"
