@@ -1,0 +1,146 @@
+"""`mintage`: the command line. A command is imported only when it is asked for."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, NoReturn
+
+import click
+
+from api.launch import tether
+from api.settings import SettingsError
+
+REFUSED, BAD_USAGE = 1, 2
+
+
+class _Entry(NamedTuple):
+    module: str
+    name: str
+    short_help: str
+
+
+COMMANDS: Mapping[str, _Entry] = MappingProxyType(
+    {
+        "up": _Entry("api.commands.up", "up", "Run everything, until Ctrl-C."),
+        "demo": _Entry("api.commands.demo", "demo", "Play the whole flow once, then end."),
+        "api": _Entry("api.commands.api", "api", "Serve HTTP: one role."),
+        "worker": _Entry("api.commands.worker", "worker", "Draw pictures: one role."),
+        "projector": _Entry("api.commands.projector", "projector", "Keep the views: one role."),
+        "migrate": _Entry("api.commands.migrate", "migrate", "Bring the tables up to date."),
+        "seed": _Entry("api.commands.seed", "seed", "Add the demo account and prompts."),
+        "accounts": _Entry("api.commands.accounts", "accounts", "Open accounts, grant, make keys."),
+        "sweep": _Entry("api.commands.sweep", "sweep", "Expire what is overdue, delete leftovers."),
+        "reset": _Entry("api.commands.reset", "reset", "Empty a demo."),
+        "bench": _Entry("api.bench.command", "bench", "Measure the ledger."),
+    }
+)
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; `--help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import it."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list from the table."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.short_help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mintage")
+def cli() -> None:
+    """Mintage: a token ledger, and the image generation that spends it.
+
+    Settings are environment variables; `mintage up` needs none. Results go to stdout, progress and
+    logs to stderr. Exit code: 0 done, 1 refused or found wrong, 2 bad usage.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process."""
+    tether.hold()
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        # Usage errors exit with 2 and others with 1, as click has it.
+        code = cli.main(prog_name="mintage", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except SettingsError as error:
+        return _fail(str(error), BAD_USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has had enough; nor can Python's own flush at the end be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        return _fail(sentence, REFUSED)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    click.echo(f"mintage: {sentence}", err=True)
+    return code
+
+
+def _sentence(error: Exception) -> str | None:
+    """What a person needs to know of an error that is nobody's mistake here; None for the others.
+
+    By name, since importing all these libraries would cost every command half a second.
+    """
+    for kind in type(error).__mro__:
+        match f"{kind.__module__}.{kind.__qualname__}":
+            case "psycopg.errors.UndefinedTable":
+                return "the database lacks our tables: run `mintage migrate`"
+            case "psycopg.errors.InsufficientPrivilege":
+                return f"the database refuses this to our role: {_first_line(error)}"
+            case "psycopg.OperationalError" | "eventsourcing.persistence.OperationalError":
+                return f"the database is out of reach: {_first_line(error)}"
+            case "ledger.errors.LedgerUnavailableError":
+                return "the database went out of reach: whether it was done is unknown, so look"
+            case "ledger.errors.LedgerError" | "api.refusals.EdgeError":
+                errors = importlib.import_module("api.errors")
+                return str(errors.problem_of(error).detail.text("en"))
+            case (
+                "ledger.embedded_errors.EmbeddedPostgresError"
+                | "ledger.migrate.MigrationError"
+                | "generation.storage.StorageError"
+                | "api.launch.instance.HomeTakenError"
+                | "api.launch.instance.HomeUnusableError"
+                | "api.launch.listening.AddressError"
+                | "api.launch.child.ChildEndedError"
+                | "api.launch.readiness.NotReadyError"
+            ):
+                return str(error)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+if __name__ == "__main__":
+    main()

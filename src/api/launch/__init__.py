@@ -1,0 +1,1 @@
+"""Starting the roles of the service as processes, and stopping them again."""

@@ -1,0 +1,94 @@
+"""uvicorn, set up for us: one process, or several behind one socket."""
+
+import logging
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import socket
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.supervisors import Multiprocess
+
+from api import logs
+from api.app import create_app_from_environ
+from api.launch import tether
+from api.settings import Settings
+
+CONNECTIONS_MAX = 8_000
+"""Of one process, streams included; more are answered 503."""
+
+FILES_MAX = 65_536
+BACKLOG = 2_048
+STOP_SECONDS_MAX = 3
+KEEP_ALIVE_SECONDS = 30
+UNHEALTHY_SECONDS = 30
+
+
+def serve(settings: Settings, bound: socket.socket) -> bool:
+    """Serve on the socket until SIGTERM or SIGINT. False if it could not begin."""
+    _allow_files()
+    _hand_on(settings)
+    config = uvicorn.Config(
+        "api.launch.serving:application",
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # whoever connects could say anything
+        backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
+        timeout_worker_healthcheck=UNHEALTHY_SECONDS,
+    )
+    # Its own lines on starting and stopping say less than ours.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # uvicorn raises the signal that ended it once more; ended as asked is no failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    if settings.workers > 1:
+        _share_metrics(settings)
+        logs.configure(settings)
+        Multiprocess(config, sockets=[bound]).run()
+        return True
+    server = uvicorn.Server(config)
+    server.run(sockets=[bound])
+    return server.started
+
+
+def application() -> Litestar:
+    """Build the application in the process that serves it, which dies with its parent."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        tether.die_with(parent.pid)
+    return create_app_from_environ()
+
+
+def _allow_files() -> None:
+    """A connection is a file, and the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _hand_on(settings: Settings) -> None:
+    """The serving processes read their settings from the environment again."""
+    os.environ["DATABASE_URL"] = settings.database_url or ""
+    os.environ["MIGRATION_DATABASE_URL"] = settings.migration_database_url or ""
+
+
+def _share_metrics(settings: Settings) -> None:
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        folder = settings.home / "metrics-api"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
