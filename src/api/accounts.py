@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import patch, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 
 from api.account_store import CREATE_PROFILE, change_profile, numbers_of, profile_of
 from api.auth import Principal, Role, requires
@@ -60,7 +61,9 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     responses=refusals("INVALID_INPUT", "CONFLICT"),
 )
 async def create(
-    data: NewAccount, services: NamedDependency[Services], caller: NamedDependency[Principal]
+    data: JSONBody[NewAccount],
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
 ) -> AccountDocument:
     """One e-mail address has one account."""
     account_id = data.id or str(new_id())
@@ -79,10 +82,10 @@ async def create(
     responses=refusals("INVALID_INPUT", "NOT_FOUND"),
 )
 async def change(
-    data: AccountChange,
+    data: JSONBody[AccountChange],
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
-    account_id: str,
+    account_id: FromPath[str],
 ) -> AccountDocument:
     """Membership is a fact of the log; name and role stand beside it."""
     if not is_id(account_id) or not await services.threads.query(

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 
 from api.auth import Principal, requires
 from api.bodies import BODY_BYTES_MAX
@@ -76,12 +77,13 @@ class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     responses=refusals("INVALID_INPUT", "NOT_FOUND", "CONFLICT", "IDEMPOTENCY_KEY_REUSED"),
 )
 async def grant(
+    *,
     request: Request[Any, Any, Any],
-    data: NewGrant,
+    data: JSONBody[NewGrant],
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    account_id: str,
+    account_id: FromPath[str],
 ) -> Response[Change]:
     """Recorded durably, once for each key and each reference."""
     note_id = new_id() if data.note else None
@@ -93,7 +95,15 @@ async def grant(
         note_id=note_id,
     )
     key_id = idempotency_key(request, account_id, "grant")
-    return await _record(services, caller, locale, command, data, key_id, note_id)
+    return await _record(
+        services=services,
+        caller=caller,
+        locale=locale,
+        command=command,
+        data=data,
+        key_id=key_id,
+        note_id=note_id,
+    )
 
 
 @post(
@@ -107,18 +117,27 @@ async def grant(
     ),
 )
 async def revoke(
+    *,
     request: Request[Any, Any, Any],
-    data: NewRevocation,
+    data: JSONBody[NewRevocation],
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    account_id: str,
+    account_id: FromPath[str],
 ) -> Response[Change]:
     """Whole or not at all: more than is available is refused."""
     note_id = new_id()
     command = RevokeTokens(account_id=_checked(account_id), amount=data.amount, note_id=note_id)
     key_id = idempotency_key(request, account_id, "revocation")
-    return await _record(services, caller, locale, command, data, key_id, note_id)
+    return await _record(
+        services=services,
+        caller=caller,
+        locale=locale,
+        command=command,
+        data=data,
+        key_id=key_id,
+        note_id=note_id,
+    )
 
 
 @post(
@@ -132,12 +151,13 @@ async def revoke(
     responses=refusals("INVALID_INPUT", "NOT_FOUND", "CONFLICT", "IDEMPOTENCY_KEY_REUSED"),
 )
 async def refund(
+    *,
     request: Request[Any, Any, Any],
-    data: NewRefund,
+    data: JSONBody[NewRefund],
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    generation_id: UUID,
+    generation_id: FromPath[UUID],
 ) -> Response[Change]:
     """At most once; the images stay."""
     read = services.threads.read
@@ -155,10 +175,20 @@ async def refund(
     )
     key_id = idempotency_key(request, asked.account_id, f"refund {generation_id}")
     title = asked.fact.prompt.title
-    return await _record(services, caller, locale, command, data, key_id, note_id, title)
+    return await _record(
+        services=services,
+        caller=caller,
+        locale=locale,
+        command=command,
+        data=data,
+        key_id=key_id,
+        note_id=note_id,
+        title=title,
+    )
 
 
 async def _record(
+    *,
     services: Services,
     caller: Principal,
     locale: Locale,
@@ -168,7 +198,7 @@ async def _record(
     note_id: UUID | None,
     title: str | None = None,
 ) -> Response[Change]:
-    beside = ()
+    beside: tuple[Beside, ...] = ()
     if note_id is not None:
         note = (note_id, command.account_id, caller.actor, data.note)
         beside = (Beside(_NOTE, note),)
@@ -188,8 +218,8 @@ async def _record(
 def _change(entry: Entry, title: str | None, locale: Locale) -> Change:
     fact = entry.fact
     assert isinstance(fact, TokensGranted | TokensRevoked)
-    granted = isinstance(fact, TokensGranted)
-    reason = fact.reason if granted else "revocation"
+    granted = fact if isinstance(fact, TokensGranted) else None
+    reason = granted.reason if granted else "revocation"
     return Change(
         id=entry.fact_id,
         account_id=entry.account_id,
@@ -197,7 +227,7 @@ def _change(entry: Entry, title: str | None, locale: Locale) -> Change:
         amount=fact.amount if granted else -fact.amount,
         balance=entry.settled,
         description=describe_transaction(reason, title).text(locale),
-        generation_id=fact.generation_id if granted else None,
+        generation_id=granted.generation_id if granted else None,
         created_at=entry.at,
         position=entry.position,
         available=entry.available,

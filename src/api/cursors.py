@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api.field_errors import invalid
 from api.i18n import msg
@@ -20,11 +20,11 @@ Row = TypeVar("Row")
 Item = TypeVar("Item")
 
 LimitParameter = Annotated[
-    int, Parameter(ge=1, le=LIMIT_MAX, description="How many items; 20 unless told.")
+    int, QueryParameter(ge=1, le=LIMIT_MAX, description="How many items; 20 unless told.")
 ]
 CursorParameter = Annotated[
     str | None,
-    Parameter(
+    QueryParameter(
         max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before; opaque."
     ),
 ]

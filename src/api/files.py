@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, route
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from api.i18n import locale_of, msg
@@ -21,7 +22,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 @route("/files/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
 async def open_link(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], token: str
+    request: Request[Any, Any, Any], services: NamedDependency[Services], token: FromPath[str]
 ) -> Response[Any] | Stream:
     """The link is the permission; no other is asked for. One range at most is honoured."""
     storage = services.storage

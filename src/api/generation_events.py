@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import ServerSentEventMessage, Stream
 
 from api.auth import Principal
@@ -45,7 +46,7 @@ async def events(
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    generation_id: UUID,
+    generation_id: FromPath[UUID],
 ) -> Response[Any] | Stream:
     """`event: step` with `{"step","status","message"}`, at last `event: done` with the Generation.
 

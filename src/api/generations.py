@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
 from api.asked import read_asked
@@ -113,10 +113,11 @@ async def quote(
 
 @get(summary="My generations", responses=refusals("INVALID_INPUT"))
 async def list_mine(
+    *,
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    status: Annotated[Status | None, Parameter(description="Only those.")] = None,
+    status: Annotated[Status | None, QueryParameter(description="Only those.")] = None,
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Generation]:
@@ -148,7 +149,7 @@ async def get_one(
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    generation_id: UUID,
+    generation_id: FromPath[UUID],
 ) -> Generation:
     """Read from the log: never older than what was acknowledged."""
     return generation_of(await see(services, caller.account, generation_id), locale)
@@ -164,7 +165,7 @@ async def cancel(
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    generation_id: UUID,
+    generation_id: FromPath[UUID],
 ) -> Generation:
     """Gives the hold back. One that has ended stays as it ended."""
     account_id = caller.account
@@ -186,7 +187,7 @@ async def cancel(
 async def reference(
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
-    generation_id: UUID,
+    generation_id: FromPath[UUID],
 ) -> Redirect:
     """As it was cleaned: upright, without metadata. For the owner only."""
     seen = await see(services, caller.account, generation_id)

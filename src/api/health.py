@@ -35,7 +35,13 @@ class ViewsStoppedError(Exception):
     """A view has stopped, or waits for a projector."""
 
 
-@get("/health/live", security=[{}], sync_to_thread=False, tags=["operations"], summary="The process answers")
+@get(
+    "/health/live",
+    security=[{}],
+    sync_to_thread=False,
+    tags=["operations"],
+    summary="The process answers",
+)
 def live() -> Health:
     """Looks at nothing else: a database that is down is no reason to restart this process."""
     return Health()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import delete, get, put
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
 from api.auth import Principal
@@ -29,9 +29,12 @@ _LINK_HEADER = header("Location", "A link that opens for five minutes.")
 
 @get(summary="My images", responses=refusals("INVALID_INPUT"))
 async def list_mine(
+    *,
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
-    favorite: Annotated[bool | None, Parameter(description="Only those, or only others.")] = None,
+    favorite: Annotated[
+        bool | None, QueryParameter(description="Only those, or only others.")
+    ] = None,
     q: QueryText = None,
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
@@ -53,7 +56,9 @@ async def list_mine(
 
 @get("/{image_id:uuid}", summary="One image", responses=refusals("NOT_FOUND"))
 async def get_one(
-    services: NamedDependency[Services], caller: NamedDependency[Principal], image_id: UUID
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    image_id: FromPath[UUID],
 ) -> Image:
     """With the links to its bytes."""
     return image_of_row(await _find(services, caller, image_id))
@@ -61,7 +66,9 @@ async def get_one(
 
 @put("/{image_id:uuid}/favorite", summary="Mark", responses=refusals("NOT_FOUND"))
 async def mark(
-    services: NamedDependency[Services], caller: NamedDependency[Principal], image_id: UUID
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    image_id: FromPath[UUID],
 ) -> Image:
     """A favourite from now on."""
     return await _mark(services, caller, image_id, _LIKE)
@@ -74,7 +81,9 @@ async def mark(
     responses=refusals("NOT_FOUND"),
 )
 async def unmark(
-    services: NamedDependency[Services], caller: NamedDependency[Principal], image_id: UUID
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    image_id: FromPath[UUID],
 ) -> Image:
     """No favourite any more."""
     return await _mark(services, caller, image_id, _UNLIKE)
@@ -88,7 +97,9 @@ async def unmark(
     responses=refusals("NOT_FOUND"),
 )
 async def content(
-    services: NamedDependency[Services], caller: NamedDependency[Principal], image_id: UUID
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    image_id: FromPath[UUID],
 ) -> Redirect:
     """Unchanged: they hash to `sha256`."""
     row = await _find(services, caller, image_id)
@@ -103,7 +114,9 @@ async def content(
     responses=refusals("NOT_FOUND"),
 )
 async def thumbnail(
-    services: NamedDependency[Services], caller: NamedDependency[Principal], image_id: UUID
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    image_id: FromPath[UUID],
 ) -> Redirect:
     """At most 512 px on the long side."""
     row = await _find(services, caller, image_id)
@@ -118,7 +131,9 @@ async def thumbnail(
     responses=refusals("NOT_FOUND"),
 )
 async def download(
-    services: NamedDependency[Services], caller: NamedDependency[Principal], image_id: UUID
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    image_id: FromPath[UUID],
 ) -> Redirect:
     """With `Content-Disposition: attachment`."""
     row = await _find(services, caller, image_id)

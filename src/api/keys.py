@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import delete, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 from psycopg.rows import class_row
 
 from api.auth import Role, key_hash, requires
@@ -74,7 +75,9 @@ def create_key(
     summary="Make a key",
     responses=refusals("INVALID_INPUT", "NOT_FOUND"),
 )
-async def create(data: NewKey, services: NamedDependency[Services], account_id: str) -> CreatedKey:
+async def create(
+    data: JSONBody[NewKey], services: NamedDependency[Services], account_id: FromPath[str]
+) -> CreatedKey:
     """`key` is shown once."""
     await _check_account(services, account_id)
     return await services.threads.query(create_key, account_id, role=data.role, name=data.name)
@@ -87,7 +90,7 @@ async def create(data: NewKey, services: NamedDependency[Services], account_id: 
 )
 async def list_keys(
     services: NamedDependency[Services],
-    account_id: str,
+    account_id: FromPath[str],
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Key]:
@@ -104,7 +107,9 @@ async def list_keys(
     summary="Revoke a key",
     responses=refusals("NOT_FOUND"),
 )
-async def revoke(services: NamedDependency[Services], account_id: str, key_id: UUID) -> None:
+async def revoke(
+    services: NamedDependency[Services], account_id: FromPath[str], key_id: FromPath[UUID]
+) -> None:
     """It stops working at once, everywhere."""
     if not is_id(account_id) or not await services.threads.query(_revoke, account_id, key_id):
         raise NotFoundError

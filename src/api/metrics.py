@@ -71,7 +71,7 @@ def _scrape(services: Services) -> bytes:
 
 
 def _processes() -> CollectorRegistry:
-    """This process's figures, or those of all that write into PROMETHEUS_MULTIPROC_DIR."""
+    """The figures of this process, or those of all that write into PROMETHEUS_MULTIPROC_DIR."""
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         return REGISTRY
     registry = CollectorRegistry()

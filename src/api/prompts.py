@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api import prompt_store
 from api.auth import Principal, requires
@@ -68,12 +68,14 @@ class PromptChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 QueryText = Annotated[
-    str | None, Parameter(max_length=QUERY_CHARACTERS_MAX, pattern=NO_NUL, description="Part of.")
+    str | None,
+    QueryParameter(max_length=QUERY_CHARACTERS_MAX, pattern=NO_NUL, description="Part of."),
 ]
 
 
 @get(summary="Prompts", responses=refusals("INVALID_INPUT"))
 async def list_all(
+    *,
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     category: QueryText = None,
@@ -101,7 +103,9 @@ async def list_all(
     responses=refusals("INVALID_INPUT", "CONFLICT"),
 )
 async def create(
-    data: NewPrompt, services: NamedDependency[Services], caller: NamedDependency[Principal]
+    data: JSONBody[NewPrompt],
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
 ) -> Prompt:
     """Shown at once."""
     prompt_id = data.id or str(new_id())
@@ -126,10 +130,10 @@ async def create(
     responses=refusals("INVALID_INPUT", "NOT_FOUND"),
 )
 async def change(
-    data: PromptChange,
+    data: JSONBody[PromptChange],
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
-    prompt_id: str,
+    prompt_id: FromPath[str],
 ) -> Prompt:
     """A new version; open and past generations keep theirs."""
     given: dict[str, Any] = {
@@ -147,7 +151,7 @@ async def change(
 @delete(
     "/{prompt_id:str}", guards=[requires("admin")], summary="Hide", responses=refusals("NOT_FOUND")
 )
-async def hide(services: NamedDependency[Services], prompt_id: str) -> None:
+async def hide(services: NamedDependency[Services], prompt_id: FromPath[str]) -> None:
     """Gone for everyone who asks; its versions stay for what was asked with them."""
     if not is_id(prompt_id) or not await services.threads.query(prompt_store.hide, prompt_id):
         raise NotFoundError

@@ -98,8 +98,8 @@ async def _accept(
     finally:
         if command.reference is not None and not recorded:
             await _forget(services, command.reference.key)
-    account = None if outcome.replayed else outcome.account
-    return Accepted(entry=outcome.entries[0], account=account)
+    after = None if outcome.replayed else outcome.account
+    return Accepted(entry=outcome.entries[0], account=after)
 
 
 async def _store(services: Services, command: RequestGeneration, data: bytes) -> StoredReference:

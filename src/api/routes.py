@@ -24,8 +24,6 @@ from api.auth import requires
 from api.bodies import BODY_BYTES_MAX
 
 
-
-
 def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
     """All of them."""
     return [

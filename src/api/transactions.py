@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api.auth import Principal
 from api.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
@@ -19,10 +19,11 @@ from projections.reads import TransactionRow, list_transactions
 
 @get("/transactions", summary="My statement", responses=refusals("INVALID_INPUT"))
 async def list_mine(
+    *,
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    type: Annotated[TransactionType | None, Parameter(description="Only those.")] = None,  # noqa: A002 - the field's own word
+    type: Annotated[TransactionType | None, QueryParameter(description="Only those.")] = None,  # noqa: A002 - the field's own word
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Transaction]:
