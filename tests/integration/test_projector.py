@@ -222,9 +222,9 @@ def test_killed_in_the_middle_leaves_rows_and_positions_together(
     log = histories.read_log(database.url)
     before = plain_views.read_tables(database.url)
     with (
-        psycopg.connect(database.owner_url) as holder,
-        psycopg.connect(database.url, autocommit=True) as victim,
         ThreadPoolExecutor(1) as threads,
+        psycopg.connect(database.url, autocommit=True) as victim,
+        psycopg.connect(database.owner_url) as holder,
     ):
         # The images come last: everything else is folded, and the kill finds it uncommitted.
         holder.execute("LOCK TABLE images IN SHARE MODE")
