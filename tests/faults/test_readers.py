@@ -306,9 +306,7 @@ def test_upkeep_of_the_log_stalls_no_writer(database: Database) -> None:
     preload(database)
     with writing(database.url, processes=2, pause_seconds=0.005) as writers:
         longest, upkeep, written = longest_wait(database, writers)
-    print(  # noqa: T201 - the figure that the test is for
-        f"longest wait {longest * 1000:.0f} ms of {written} during {upkeep:.1f} s of upkeep"
-    )
+    print(f"longest wait {longest * 1000:.0f} ms of {written} during {upkeep:.1f} s of upkeep")
     assert upkeep > 2 * STALL_SECONDS_MAX
     assert written > 100
     assert longest < STALL_SECONDS_MAX
@@ -319,7 +317,5 @@ def test_with_the_library_s_table_lock_upkeep_would_stall_writers(database: Data
     # The owner writes here: the application's role may not take that lock at all.
     with writing(database.owner_url, processes=2, pause_seconds=0.005, table_lock=True) as writers:
         longest, upkeep, written = longest_wait(database, writers)
-    print(  # noqa: T201 - to be held against the figure above
-        f"longest wait {longest * 1000:.0f} ms of {written} during {upkeep:.1f} s of upkeep"
-    )
+    print(f"longest wait {longest * 1000:.0f} ms of {written} during {upkeep:.1f} s of upkeep")
     assert longest > STALL_SECONDS_MAX

@@ -42,7 +42,7 @@ def connection(database: Database) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def seed() -> int:
     seed = random.SystemRandom().randrange(2**32)
-    print(f"history of seed {seed}")  # noqa: T201 - shown when the test fails
+    print(f"history of seed {seed}")
     return seed
 
 

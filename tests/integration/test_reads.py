@@ -62,7 +62,7 @@ def pool(database: Database) -> Iterator[ConnectionPool[Connection]]:
 @pytest.fixture
 def seed() -> int:
     seed = random.SystemRandom().randrange(2**32)
-    print(f"history of seed {seed}")  # noqa: T201 - shown when the test fails
+    print(f"history of seed {seed}")
     return seed
 
 

@@ -104,7 +104,7 @@ def main(url: str, name: str, threads: int, pause_seconds: float, *, table_lock:
         ]
         for worker in workers:
             worker.start()
-        print("ready", flush=True)  # noqa: T201 - for whoever started it
+        print("ready", flush=True)
         sys.stdin.read()
         stopping.set()
         for worker in workers:
@@ -140,4 +140,4 @@ if __name__ == "__main__":
         float(sys.argv[4]),
         table_lock=sys.argv[5:] == ["table-lock"],
     )
-    print(json.dumps(measured))  # noqa: T201 - for whoever started it
+    print(json.dumps(measured))
