@@ -1,17 +1,15 @@
 """Same key, same answer: at once, after the end, after a restart, whatever changed meanwhile."""
 
-import asyncio
 import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
 import databases
+import hammer
 from gemini_stub import GeminiStub
 from stack import Stack, ended, story
 
@@ -44,19 +42,6 @@ def stack(database: databases.Database, tmp_path: Path, provider: GeminiStub) ->
         yield running
 
 
-async def _ask_all(urls: list[str], key: str, body: dict[str, Any]) -> list[httpx.Response]:
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-1@example.com"}
-    async with (
-        httpx.AsyncClient(base_url=urls[0], headers=headers, timeout=60) as one,
-        httpx.AsyncClient(base_url=urls[1], headers=headers, timeout=60) as two,
-    ):
-        asked = (
-            (two if number % 2 else one).post("/v1/generations", json=body)
-            for number in range(REQUESTS)
-        )
-        return await asyncio.gather(*asked)
-
-
 def test_same_key_same_answer(stack: Stack, provider: GeminiStub) -> None:
     picture = jpeg()
     content = "a forest for one key [stub:delay:300]"
@@ -68,11 +53,16 @@ def test_same_key_same_answer(stack: Stack, provider: GeminiStub) -> None:
     }
     key_header = {"Idempotency-Key": "order-1@example.com"}
 
-    answers = asyncio.run(_ask_all(stack.urls, key, body))
+    answers = hammer.post_all(
+        [f"{url}/v1/generations" for url in stack.urls],
+        body,
+        {"Authorization": f"Bearer {key}", **key_header},
+        count=REQUESTS,
+    )
 
-    assert {answer.status_code for answer in answers} == {202}
-    (generation_id,) = {answer.json()["id"] for answer in answers}
-    fresh = [a for a in answers if a.headers.get("Idempotency-Replayed") != "true"]
+    assert {answer.status for answer in answers} == {202}
+    (generation_id,) = {answer.body["id"] for answer in answers}
+    fresh = [a for a in answers if a.headers.get("idempotency-replayed") != "true"]
     assert len(fresh) == 1
 
     with stack.client(key) as ada:
