@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import MediaType, Request, Response, get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import ServerSentEventMessage, Stream
@@ -24,6 +24,7 @@ from api.seeing import see, see_again, wait_for
 from api.services import Services
 from api.wording import FAILURES, STEPS
 
+MEDIA_TYPE = "text/event-stream"
 PING_SECONDS = 10.0
 STREAM_SECONDS_MAX = 900.0
 """Then the stream closes and the reader comes back by itself."""
@@ -37,7 +38,7 @@ _DONE = 5
 @get(
     "/{generation_id:uuid}/events",
     summary="Progress as server-sent events",
-    media_type=MediaType.TEXT,
+    media_type=MEDIA_TYPE,
     response_headers=[header("X-Accel-Buffering", "`no`: proxies must pass events on at once.")],
     responses=refusals("NOT_FOUND"),
 )
@@ -60,7 +61,7 @@ async def events(
         last = 0
     return Stream(
         _stream(services, seen, last, locale),
-        media_type="text/event-stream; charset=utf-8",
+        media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 

@@ -69,7 +69,7 @@ async def create(
     accepted = await request_generation(services, caller, asked, key_id)
     wait = wait_seconds(request)
     if wait is not None:
-        seen = await wait_until_ended(services, accepted.entry, wait)
+        seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
     elif accepted.account is not None:
         seen = Seen(request=accepted.entry, available=accepted.account.available)
     else:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from uuid import UUID
 
+from litestar.types import Receive
+
 from api.documents import Seen
 from api.refusals import NotFoundError
 from api.services import Services
@@ -43,18 +45,28 @@ async def see_again(services: Services, request: Entry) -> Seen:
     return await services.threads.query(_see, services.ledger, request)
 
 
-async def wait_until_ended(services: Services, request: Entry, seconds: float) -> Seen:
-    """The generation once it has ended, or as it is after that time."""
+async def wait_until_ended(
+    services: Services, request: Entry, seconds: float, receive: Receive
+) -> Seen:
+    """The generation once it has ended, or as it is after that time.
+
+    Whoever hangs up (as `receive` tells) is waited for no longer; the generation goes on.
+    """
     generation_id = request.fact_id
     deadline = time.monotonic() + seconds
-    async with services.watcher.watch(generation_id) as moved:
-        while True:
-            moved.clear()
-            seen = await see_again(services, request)
-            left = deadline - time.monotonic()
-            if seen.ending or left <= 0 or services.watcher.closing:
-                return seen
-            await wait_for(moved, min(left, LOOK_SECONDS))
+    gone = asyncio.create_task(_hung_up(receive))
+    try:
+        async with services.watcher.watch(generation_id) as moved:
+            gone.add_done_callback(lambda _: moved.set())
+            while True:
+                moved.clear()
+                seen = await see_again(services, request)
+                left = deadline - time.monotonic()
+                if seen.ending or left <= 0 or gone.done() or services.watcher.closing:
+                    return seen
+                await wait_for(moved, min(left, LOOK_SECONDS))
+    finally:
+        gone.cancel()
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
@@ -65,6 +77,11 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _see(connection: Connection, ledger: Ledger, request: Entry) -> Seen:

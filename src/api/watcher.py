@@ -32,7 +32,7 @@ _State = tuple[bool, str | None]
 
 
 class TooManyWatchedError(Exception):
-    """This process lets no more callers wait."""
+    """No more callers are let wait in this process."""
 
 
 class _Watched:
@@ -57,9 +57,13 @@ class Watcher:
         """Begin to listen; once."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop listening, and wake everyone once more. Safe to call twice."""
+    def stop_waiting(self) -> None:
+        """Let all waits and streams end now; call it when the process is told to stop."""
         self._stop.set()
+
+    def close(self) -> None:
+        """The same, and wait for the thread. Safe to call twice."""
+        self.stop_waiting()
         if self._thread.is_alive():
             self._thread.join()
 

@@ -6,10 +6,12 @@ import io
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
 from api_client import Api, png
+from problems import refused
 
 BODY = {"prompt_id": "dreamy-forest"}
 
@@ -81,17 +83,9 @@ def test_a_failure_says_why_and_that_nothing_was_charged(api: Api, accept_langua
     assert message.endswith(ending)
 
 
-def refusal(answer: Any, status: int, code: str) -> dict[str, Any]:
-    problem = answer.json()
-    assert answer.headers["Content-Type"].startswith("application/problem+json")
-    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
-    assert set(problem) >= {"type", "title", "status", "detail", "code", "instance"}
-    return dict(problem)
-
-
 def test_too_few_tokens(api: Api) -> None:
     user = api.user(tokens=4)
-    problem = refusal(user.post("/v1/generations", json=BODY), 402, "INSUFFICIENT_TOKENS")
+    problem = refused(user.post("/v1/generations", json=BODY), 402, "INSUFFICIENT_TOKENS")
     assert (problem["cost"], problem["available"]) == (5, 4)
     chinese = user.post("/v1/generations", json=BODY, headers={"Accept-Language": "zh-CN"})
     assert chinese.json()["detail"] == "代币不足：需要 5，可用 4。"
@@ -102,16 +96,16 @@ def test_members_only_unknown_and_hidden_prompts_and_another_price(api: Api) -> 
     user = api.user()
     post = user.post
     castle = {"prompt_id": "magic-castle"}
-    refusal(post("/v1/generations", json=castle), 403, "MEMBERSHIP_REQUIRED")
-    refusal(post("/v1/generations", json={"prompt_id": "none"}), 404, "PROMPT_NOT_FOUND")
-    problem = refusal(
+    refused(post("/v1/generations", json=castle), 403, "MEMBERSHIP_REQUIRED")
+    refused(post("/v1/generations", json={"prompt_id": "none"}), 404, "PROMPT_NOT_FOUND")
+    problem = refused(
         post("/v1/generations", json={**BODY, "expected_cost": 4}), 409, "PRICE_CHANGED"
     )
     assert problem["cost"] == 5
     admin = api.admin()
     made = admin.post("/v1/prompts", json={"title": "Short-lived", "content": "x"}).json()
     assert admin.delete(f"/v1/prompts/{made['id']}").status_code == 204
-    refusal(post("/v1/generations", json={"prompt_id": made["id"]}), 404, "PROMPT_NOT_FOUND")
+    refused(post("/v1/generations", json={"prompt_id": made["id"]}), 404, "PROMPT_NOT_FOUND")
     assert user.get("/v1/balance").json()["held"] == 0
 
 
@@ -158,9 +152,9 @@ def test_a_reference_is_stored_clean_and_opens_for_its_owner(
 def test_what_is_no_picture_is_refused_before_anything_is_written(api: Api, data: bytes) -> None:
     user = api.user()
     text = base64.b64encode(data).decode()
-    refusal(user.post("/v1/generations", **as_json(text)), 422, "UNSUPPORTED_IMAGE")
+    refused(user.post("/v1/generations", **as_json(text)), 422, "UNSUPPORTED_IMAGE")
     files = {"reference_image": ("a.png", data, "image/png")}
-    refusal(user.post("/v1/generations", data=BODY, files=files), 422, "UNSUPPORTED_IMAGE")
+    refused(user.post("/v1/generations", data=BODY, files=files), 422, "UNSUPPORTED_IMAGE")
     account_id = user.get("/v1/me").json()["account_id"]
     assert api.services.storage.list(f"{account_id}/") == []
     assert user.get("/v1/balance").json()["held"] == 0
@@ -171,21 +165,21 @@ def test_a_picture_or_a_body_over_its_limit(api: Api) -> None:
     maximum = api.services.settings.reference_max_bytes
     over = bytes(maximum + 1)
     files = {"reference_image": ("a.png", over, "image/png")}
-    refusal(user.post("/v1/generations", data=BODY, files=files), 413, "PAYLOAD_TOO_LARGE")
+    refused(user.post("/v1/generations", data=BODY, files=files), 413, "PAYLOAD_TOO_LARGE")
     text = base64.b64encode(over).decode()
-    refusal(user.post("/v1/generations", **as_json(text)), 413, "PAYLOAD_TOO_LARGE")
+    refused(user.post("/v1/generations", **as_json(text)), 413, "PAYLOAD_TOO_LARGE")
     # Far over: refused by its announced length, and still answered rather than cut off.
     huge = json.dumps({**BODY, "reference_image": "A" * (3 * maximum)})
-    refusal(user.post("/v1/generations", content=huge), 413, "PAYLOAD_TOO_LARGE")
-    refusal(user.post("/v1/generations/quote", content=huge), 413, "PAYLOAD_TOO_LARGE")
+    refused(user.post("/v1/generations", content=huge), 413, "PAYLOAD_TOO_LARGE")
+    refused(user.post("/v1/generations/quote", content=huge), 413, "PAYLOAD_TOO_LARGE")
     large = json.dumps({"email": "a@b", "name": "x" * 70_000})
-    refusal(api.admin().post("/v1/accounts", content=large), 413, "PAYLOAD_TOO_LARGE")
+    refused(api.admin().post("/v1/accounts", content=large), 413, "PAYLOAD_TOO_LARGE")
 
 
 def test_cheap_refusals_come_before_the_picture_is_looked_at(api: Api) -> None:
     user = api.user(tokens=0)
     text = base64.b64encode(b"no picture").decode()
-    refusal(user.post("/v1/generations", **as_json(text)), 402, "INSUFFICIENT_TOKENS")
+    refused(user.post("/v1/generations", **as_json(text)), 402, "INSUFFICIENT_TOKENS")
 
 
 def test_a_quote_changes_nothing(api: Api) -> None:
@@ -201,9 +195,7 @@ def test_a_quote_changes_nothing(api: Api) -> None:
     }
     dear = user.post("/v1/generations/quote", json={"prompt_id": "magic-castle", "count": 4}).json()
     assert (dear["cost"], dear["affordable"], dear["allowed"]) == (40, False, False)
-    refusal(
-        user.post("/v1/generations/quote", json={"prompt_id": "none"}), 404, "PROMPT_NOT_FOUND"
-    )
+    refused(user.post("/v1/generations/quote", json={"prompt_id": "none"}), 404, "PROMPT_NOT_FOUND")
     assert user.get("/v1/balance").json()["available"] == 12
 
 
@@ -219,21 +211,15 @@ def test_canceling_gives_the_hold_back_and_the_first_ending_stands(api: Api) -> 
     done = user.post("/v1/generations", json=BODY).json()
     api.succeed(done)
     assert user.post(done["urls"]["cancel"]).json()["status"] == "succeeded"
-    refusal(api.user().post(asked["urls"]["cancel"]), 404, "NOT_FOUND")
+    refused(api.user().post(asked["urls"]["cancel"]), 404, "NOT_FOUND")
 
 
-def test_the_rate_is_limited(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import msgspec
-
-    slow = msgspec.structs.replace(
-        api.services.settings, rate_limit_generations_per_minute=1
-    )
+def test_the_rate_is_limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = msgspec.structs.replace(api.services.settings, rate_limit_generations_per_minute=1)
     limited = msgspec.structs.replace(api.services, settings=slow)
     monkeypatch.setattr(api.app.state, "services", limited, raising=False)
     user = api.user()
     assert user.post("/v1/generations", json=BODY).status_code == 202
     answer = user.post("/v1/generations", json=BODY)
-    refusal(answer, 429, "RATE_LIMITED")
+    refused(answer, 429, "RATE_LIMITED")
     assert 1 <= int(answer.headers["Retry-After"]) <= 120
