@@ -195,14 +195,14 @@ class Committer:
 
         The log's own constraints tell: had another process written, our positions would be taken;
         had a key or a fact been recorded before, its id would be. Only what is written is checked
-        so, and so a batch of refusals is not answered from here.
+        so, and so a batch with a refusal is not answered from here: it may be a repetition.
         """
         if _late_ids(submissions, accounts):
             return None
         head = self._accounts.head
         batch = Batch(head.position, _now(head), dict(accounts), {})
         results = [_try(batch, submission) for submission in submissions]
-        if not batch.rows:
+        if not all(isinstance(result, Outcome) and result.entries for result in results):
             return None
         self._undecided = results
         try:
@@ -278,7 +278,9 @@ def _ids_to_look_up(submissions: Sequence[Submission], *, again: bool) -> list[U
         match submission.command:
             case GrantTokens(reference=str()) | RefundGeneration():
                 ids.append(fact_id(submission.command))
-            case RequestGeneration() | SettleGeneration() | ReleaseGeneration() if again:
+            case RequestGeneration() if again or not submission.key_id:
+                ids.append(fact_id(submission.command))
+            case SettleGeneration() | ReleaseGeneration() if again:
                 ids.append(fact_id(submission.command))
     return ids
 

@@ -26,8 +26,10 @@ from ledger.errors import (
     PriceChangedError,
     RateLimitedError,
     ReferenceUsedError,
+    UnstorableTextError,
 )
 from ledger.facts import (
+    ACCOUNT_ID,
     AMOUNT_MAX,
     BALANCE_MAX,
     AccountOpened,
@@ -78,6 +80,8 @@ def decide(
 def _open(account: Account, command: OpenAccount) -> tuple[Fact, ...]:
     if account.is_open:
         raise AccountExistsError
+    if not ACCOUNT_ID.fullmatch(command.account_id):
+        raise UnstorableTextError
     opened = AccountOpened(is_member=command.is_member)
     if command.tokens == 0:
         return (opened,)

@@ -93,7 +93,7 @@ class AlreadyRefundedError(Refusal):
 
 
 class UnstorableTextError(Refusal):
-    """A text holds a NUL character or half of a surrogate pair, which cannot be stored."""
+    """A text cannot be stored: it holds a NUL or half of a pair, or is no account's id."""
 
 
 class BesideConflictError(Refusal):

@@ -4,6 +4,7 @@ Nothing personal stands in a fact (the log cannot forget): no prompt text, e-mai
 Each class names its own topic and version; a stored topic is never given another meaning.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -11,6 +12,9 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
+
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What an account may be called; nothing is looked up under any other name."""
 
 AMOUNT_MAX = 1_000_000_000
 """The most tokens that one fact may move."""

@@ -5,7 +5,6 @@ commit order and nobody who pages by position can pass over a row. The library's
 would do the same, but it fights autovacuum and CREATE INDEX CONCURRENTLY.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,9 +20,7 @@ from psycopg.rows import dict_row, tuple_row
 from ledger.account import Account
 from ledger.codec import decode_entry, encode_entry
 from ledger.entry import Entry
-
-ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What the log takes as an account's id; nothing is looked up under any other."""
+from ledger.facts import ACCOUNT_ID
 
 TABLE = "ledger_events"
 

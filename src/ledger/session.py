@@ -17,6 +17,7 @@ from ledger import log, snapshots
 from ledger.account import Account
 from ledger.commands import Beside
 from ledger.entry import Entry
+from ledger.facts import ACCOUNT_ID
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
@@ -116,7 +117,7 @@ class Session:
         return self._quoted("EXECUTE ledger_known(%s)", ",".join(map(str, ids))) if ids else ""
 
     def _tails(self, behind: Sequence[Account]) -> str:
-        behind = [account for account in behind if log.ACCOUNT_ID.fullmatch(account.account_id)]
+        behind = [account for account in behind if ACCOUNT_ID.fullmatch(account.account_id)]
         if not behind:
             return ""
         ids = ",".join(account.account_id for account in behind)

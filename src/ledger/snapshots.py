@@ -12,7 +12,8 @@ import psycopg
 from ledger.account import Account, evolve
 from ledger.entry import Entry
 from ledger.errors import CorruptLogError
-from ledger.log import ACCOUNT_ID, TAIL_MAX, entries, select_tails
+from ledger.facts import ACCOUNT_ID
+from ledger.log import TAIL_MAX, entries, select_tails
 
 SAVE = """
 INSERT INTO account_snapshots (account_id, version, state)

@@ -275,6 +275,19 @@ def test_the_tables_have_every_refusal_of_deciding() -> None:
     assert {kind.__name__ for kind in Refusal.__subclasses__()} == met | elsewhere
 
 
+@pytest.mark.parametrize(
+    "name", ["", "a" * 65, "a b", "a,b", "ann\n", "名", "a\0", "\ud83d", "{x}"]
+)
+def test_an_account_is_called_what_can_be_looked_up(name: str) -> None:
+    given(name).when(opening(name)).then_refused(UnstorableTextError())
+    given(name).when(grant(1, name)).then_refused(AccountNotFoundError())
+
+
+@pytest.mark.parametrize("name", ["a", "A" * 64, "demo-user-123", "_", "-"])
+def test_and_so_it_may_be_called(name: str) -> None:
+    given(name).when(opening(name)).then(OPEN)
+
+
 def test_refusals_come_in_order() -> None:
     """Replay, rate, membership, price, balance: each hides those after it."""
     limit: dict[str, Any] = {"rate_per_minute": 1}
