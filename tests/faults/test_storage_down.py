@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_fails_too(
         stack.start_worker()
         key = stack.open_account("ada", tokens=100)
         # A file where the account's folder would be: root may write anywhere else.
-        (tmp_path / "storage" / "ada").write_text("in the way")
+        (tmp_path / "storage" / "objects" / "ada").write_text("in the way")
         failed = _draw(stack, key)
         assert failed["error"]["reason"] == "storage_failed"
         with stack.client(key) as ada:
