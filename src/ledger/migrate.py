@@ -1,26 +1,17 @@
-"""Numbered SQL files, each applied once: what is pending is one quick query."""
+"""Numbered SQL files, each applied once by Alembic: what is pending is one quick query."""
 
+import re
 from pathlib import Path
 
 import psycopg
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# The name is the revision, and what Alembic writes into the 32 characters of its version table.
+NAME = re.compile(r"(\d{4})_[a-z0-9_]{1,27}")
 CONNECT_SECONDS_MAX = 10
 LOCK = 0x6D696E74  # "mint"; the log's writers use another number
 LOCK_SECONDS_MAX = 60
 STATEMENT_LOCK_SECONDS_MAX = 10
-
-TABLE = """
-CREATE TABLE IF NOT EXISTS schema_migration (
-    name text PRIMARY KEY,
-    applied_at timestamptz NOT NULL DEFAULT now()
-);
-DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'mintage_app') THEN
-        GRANT SELECT ON schema_migration TO mintage_app;
-    END IF;
-END $$
-"""
 
 
 class MigrationError(Exception):
@@ -30,11 +21,12 @@ class MigrationError(Exception):
 def pending(url: str, folder: Path = MIGRATIONS) -> list[str]:
     """Name the migrations of `folder` that the database has not had, in order. Changes nothing.
 
-    Any role that may connect may ask. Those that the database has had and `folder` does not know
-    are left out of account: a newer version may be there already.
+    Any role that may connect may ask. A database that is ahead of `folder` has nothing pending: a
+    newer version is there already. One that is on another line raises `MigrationError`.
     """
+    files = _files(folder)
     with _connect(url) as connection:
-        return _pending(connection, folder)
+        return [file.stem for file in _pending(connection, files)]
 
 
 def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
@@ -44,30 +36,49 @@ def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
     session mode: a session's lock lets one process at a time do this, others wait up to 60 s. A
     file that fails leaves nothing behind and raises `MigrationError`; those before it stay.
     """
+    files = _files(folder)
     with _connect(url) as connection:
-        if not _pending(connection, folder):
+        if not _pending(connection, files):
             return []
         _lock(connection)
-        connection.execute(TABLE)
-        names = _pending(connection, folder)
-        for name in names:
-            _apply(connection, name, (folder / f"{name}.sql").read_bytes())
-    return names
+        if not _pending(connection, files):
+            return []
+        from ledger.revisions import upgrade  # noqa: PLC0415 - Alembic is a second of imports
+
+        return upgrade(connection, files)
 
 
 def _connect(url: str) -> psycopg.Connection:
     return psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX)
 
 
-def _pending(connection: psycopg.Connection, folder: Path) -> list[str]:
-    names = sorted(path.stem for path in folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
-    if not names:
+def _files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.sql"))
+    if not files:
         raise MigrationError(f"no migrations in {folder}")
-    found = connection.execute("SELECT to_regclass('schema_migration') IS NOT NULL").fetchone()
+    for number, file in enumerate(files, start=1):
+        found = NAME.fullmatch(file.stem)
+        # A file that came late, between others, would be passed over where those have been applied.
+        if found is None or int(found[1]) != number:
+            raise MigrationError(f"{file.name} is not {number:04}_a_name.sql, of 32 characters")
+    return files
+
+
+def _pending(connection: psycopg.Connection, files: list[Path]) -> list[Path]:
+    found = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
     if found == (False,):
-        return names
-    applied = {name for (name,) in connection.execute("SELECT name FROM schema_migration")}
-    return [name for name in names if name not in applied]
+        return files
+    row = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()
+    if row is None or row[0] is None:
+        return files
+    current = str(row[0])
+    ahead = NAME.fullmatch(current)
+    if ahead is not None and int(ahead[1]) > len(files):
+        return []
+    names = [file.stem for file in files]
+    if current not in names:
+        raise MigrationError(f"the database is at {current}, which is not among the migrations")
+    return files[names.index(current) + 1 :]
 
 
 def _lock(connection: psycopg.Connection) -> None:
@@ -80,13 +91,3 @@ def _lock(connection: psycopg.Connection) -> None:
         ) from None
     # A statement that waits for a busy table makes everyone else queue behind it.
     connection.execute(f"SET lock_timeout = '{STATEMENT_LOCK_SECONDS_MAX}s'")
-
-
-def _apply(connection: psycopg.Connection, name: str, statements: bytes) -> None:
-    try:
-        with connection.transaction():
-            # Sent whole, without parameters: the server itself finds where each statement ends.
-            connection.execute(statements)
-            connection.execute("INSERT INTO schema_migration (name) VALUES (%s)", [name])
-    except psycopg.Error as error:
-        raise MigrationError(f"{name}: {error}") from error

@@ -1,13 +1,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from databases import Database, TestServer
 from ledger.migrate import MIGRATIONS, MigrationError, migrate, pending
+from ledger.revisions import SqlFiles
 
 FUNCTION = """
 -- A comment; with a semicolon, and it's an apostrophe
@@ -84,7 +87,7 @@ def test_a_failing_file_leaves_nothing_and_names_itself(empty: Database, tmp_pat
 def test_a_file_that_cannot_be_marked_is_not_applied_either(
     empty: Database, tmp_path: Path
 ) -> None:
-    marks_itself = "INSERT INTO schema_migration (name) VALUES ('0001_bad');"
+    marks_itself = "INSERT INTO alembic_version VALUES ('0001_bad');"
     write(tmp_path, m0001_bad=f"CREATE TABLE half (id int);\n{marks_itself}")
     with pytest.raises(MigrationError, match="0001_bad: duplicate key"):
         migrate(empty.owner_url, tmp_path)
@@ -123,6 +126,14 @@ print(len(migrate(sys.argv[1], Path(sys.argv[2]))))
 """
 
 
+MODULES = """
+import sys
+from ledger.migrate import migrate, pending
+assert pending(sys.argv[1]) == migrate(sys.argv[1]) == []
+print(*{name.split(".")[0] for name in sys.modules} & {"alembic", "sqlalchemy", "mako"})
+"""
+
+
 def test_eight_processes_at_once_apply_each_file_once(empty: Database, tmp_path: Path) -> None:
     write(tmp_path, m0001_slow=SLOW, m0002_more="INSERT INTO once VALUES (2);")
     command = [sys.executable, "-c", MIGRATE, empty.owner_url, str(tmp_path)]
@@ -141,7 +152,7 @@ def test_the_application_role_may_ask_what_is_pending_but_not_apply(
 ) -> None:
     write(tmp_path, m0001_table="CREATE TABLE a (id int);")
     assert pending(empty.url, tmp_path) == ["0001_table"]
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with pytest.raises(MigrationError, match="alembic_version: permission denied"):
         migrate(empty.url, tmp_path)
     migrate(empty.owner_url, tmp_path)
     assert pending(empty.url, tmp_path) == []
@@ -153,11 +164,82 @@ def test_an_empty_folder_is_an_error(empty: Database, tmp_path: Path) -> None:
         migrate(empty.owner_url, tmp_path)
 
 
-def test_the_real_migrations_are_numbered_without_gaps_and_applied(
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ("0003_gap", "0003_gap.sql is not 0002_"),
+        ("0001_twin", "0001_twin.sql is not 0002_"),
+        ("2_short", "2_short.sql is not 0002_"),
+        ("0002_it's", "0002_it's.sql is not 0002_"),
+        ("0002_" + "x" * 28, "of 32 characters"),
+    ],
+)
+def test_a_file_that_is_not_the_next_in_line_is_an_error(
+    empty: Database, tmp_path: Path, second: str, named: str
+) -> None:
+    write(tmp_path, m0001_first="SELECT 1;", **{second: "SELECT 1;"})
+    for ask in (pending, migrate):
+        with pytest.raises(MigrationError, match=named):
+            ask(empty.owner_url, tmp_path)
+
+
+def test_a_database_that_is_ahead_has_nothing_pending(empty: Database, tmp_path: Path) -> None:
+    write(tmp_path, m0001_first="SELECT 1;", m0002_second="SELECT 1;")
+    migrate(empty.owner_url, tmp_path)
+    (tmp_path / "0002_second.sql").unlink()
+    assert pending(empty.url, tmp_path) == []
+    assert migrate(empty.owner_url, tmp_path) == []
+
+
+def test_a_database_on_another_line_is_left_alone(empty: Database, tmp_path: Path) -> None:
+    write(tmp_path, m0001_first="SELECT 1;", m0002_ours="SELECT 1;")
+    migrate(empty.owner_url, tmp_path)
+    (tmp_path / "0002_ours.sql").unlink()
+    write(tmp_path, m0002_theirs="SELECT 1;", m0003_more="SELECT 1;")
+    for ask in (pending, migrate):
+        with pytest.raises(MigrationError, match="the database is at 0002_ours"):
+            ask(empty.owner_url, tmp_path)
+
+
+def test_urls_with_options_and_conninfo_strings_both_lead_there(
+    empty: Database, tmp_path: Path
+) -> None:
+    password = "p@s:s/w?o#r%25d&='\\ é"
+    parts = conninfo_to_dict(empty.superuser_url)
+    with psycopg.connect(empty.superuser_url) as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(
+                sql.Identifier("odd one"), sql.Literal(password)
+            )
+        )
+    authority = f"odd%20one:{quote(password, safe='')}@{parts['host']}:{parts['port']}"
+    url = f"postgresql://{authority}/{empty.name}?sslmode=disable&application_name=a%20b"
+    conninfo = make_conninfo(empty.superuser_url, user="odd one", password=password)
+    write(tmp_path, m0001_name="CREATE TABLE a AS SELECT current_setting('application_name') n;")
+    assert migrate(url, tmp_path) == ["0001_name"]
+    assert rows(url, "SELECT n FROM a") == [("a b",)]
+    write(tmp_path, m0002_more="CREATE TABLE b (id int);")
+    assert migrate(conninfo, tmp_path) == ["0002_more"]
+
+
+def test_nothing_pending_loads_neither_alembic_nor_sqlalchemy(database: Database) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", MODULES, database.owner_url],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    assert finished.stdout.split() == []
+
+
+def test_the_real_migrations_are_one_line_for_alembic_and_applied(
     database: Database, database_server: TestServer
 ) -> None:
-    names = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
-    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+    files = sorted(MIGRATIONS.glob("*.sql"))
+    revisions = [script.revision for script in SqlFiles(files).walk_revisions()]
+    assert revisions[::-1] == [file.stem for file in files]
+    assert rows(database.url, "SELECT version_num FROM alembic_version") == [(files[-1].stem,)]
     assert pending(database.url) == []
     owners = rows(
         database.url, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"

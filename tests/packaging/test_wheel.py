@@ -4,6 +4,7 @@ import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,17 @@ def test_the_installed_packages_come_from_the_wheel(clean_python: Path) -> None:
     files = run(clean_python, code).splitlines()
     assert len(files) == len(PACKAGES)
     assert all(file.startswith(str(clean_python.parents[1])) for file in files)
+
+
+def test_every_migration_in_the_wheel_is_a_revision_and_no_other(clean_python: Path) -> None:
+    code = (
+        "from ledger.migrate import MIGRATIONS; from ledger.revisions import SqlFiles;"
+        "history = SqlFiles(sorted(MIGRATIONS.glob('*.sql'))).walk_revisions();"
+        "[print(script.down_revision, script.revision) for script in history]"
+    )
+    names = sorted(path.stem for path in SOURCE.glob("ledger/migrations/*"))
+    in_line = [f"{previous} {name}" for previous, name in pairwise([None, *names])]
+    assert run(clean_python, code).splitlines()[::-1] == in_line
 
 
 def test_the_mintage_command_starts(clean_python: Path) -> None:
