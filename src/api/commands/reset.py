@@ -19,7 +19,7 @@ from ledger.migrate import migrate
 
 PAGE = 1_000
 _OURS = (
-    "SELECT to_regclass('ledger_events') IS NOT NULL, to_regclass('schema_migration') IS NOT NULL"
+    "SELECT to_regclass('ledger_events') IS NOT NULL, to_regclass('alembic_version') IS NOT NULL"
 )
 _OTHERS = """
 SELECT count(*) FROM pg_stat_activity
