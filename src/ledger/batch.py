@@ -92,9 +92,9 @@ class Batch:
 def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[bytes]:
     try:
         rows = [encode_entry(entry) for entry in entries]
+        texts = [p.encode() for beside in besides for p in beside.parameters if isinstance(p, str)]
     except UnicodeEncodeError:  # half of a surrogate pair
         raise UnstorableTextError from None
-    texts = (text for beside in besides for text in beside.parameters if isinstance(text, str))
-    if not all(map(is_storable, rows)) or any("\0" in text for text in texts):
+    if not all(map(is_storable, rows)) or any(b"\0" in text for text in texts):
         raise UnstorableTextError
     return rows

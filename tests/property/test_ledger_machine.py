@@ -17,7 +17,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -141,28 +140,28 @@ class LedgerMachine(RuleBasedStateMachine):
     def fail_cancel_or_expire(self, via: int, on: int, pick: int, reason: FailureReason) -> None:
         self.record(via, self.releasing(on, pick, reason))
 
-    @precondition(lambda self: self.charged())
+    # No preconditions: which of two processes was first must not steer what is drawn next.
+
     @rule(via=ledgers, pick=picks, key=keys)
     def refund(self, via: int, pick: int, key: str) -> None:
-        self.record(via, self.refunding(pick, key))
+        if step := self.refunding(pick, key):
+            self.record(via, step)
 
-    @precondition(lambda self: any(self.ids.values()))
     @rule(via=ledgers, pick=picks)
     def request_again_without_a_key(self, via: int, pick: int) -> None:
-        self.record(via, self.requesting_again(pick))
+        if step := self.requesting_again(pick):
+            self.record(via, step)
 
-    @precondition(lambda self: self.remembered)
     @rule(via=ledgers, pick=picks)
     def retry_with_the_same_key(self, via: int, pick: int) -> None:
-        known = self.pick(list(self.remembered.values()), pick)
-        self.record(via, known.step)
+        if step := self.retrying(pick):
+            self.record(via, step)
 
-    @precondition(lambda self: self.remembered)
     @rule(via=ledgers, pick=picks)
     def same_key_with_other_input(self, via: int, pick: int) -> None:
-        known = self.pick(list(self.remembered.values()), pick).step
-        other = self.keyed(known.submission, known.account, known.act, known.key, "other")
-        self.record(via, other)
+        if known := self.retrying(pick):
+            other = self.keyed(known.submission, known.account, known.act, known.key, "other")
+            self.record(via, other)
 
     # Several at once.
 
@@ -175,9 +174,10 @@ class LedgerMachine(RuleBasedStateMachine):
         for step, result in zip(steps, results, strict=True):
             self.check(step, result)
 
-    @precondition(lambda self: self.opened())
     @rule(pick=picks, reason=reasons)
     def two_processes_end_one_generation(self, pick: int, reason: FailureReason) -> None:
+        if not self.opened():
+            return
         name, generation_id = self.pick(self.opened(), pick)
         won, lost = self.at_once(
             plain(settle(generation_id, name)), plain(release(generation_id, name, reason))
@@ -237,7 +237,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def any_step(self, data: st.DataObject) -> Step:
         on, pick, key = data.draw(accounts), data.draw(picks), data.draw(keys)
-        made: list[Callable[[], Step]] = [
+        made: list[Callable[[], Step | None]] = [
             lambda: self.granting(on, data.draw(amounts), data.draw(keys), key),
             lambda: self.revoking(on, data.draw(amounts), key),
             lambda: self.changing(on, member=data.draw(st.booleans()), key=key),
@@ -245,14 +245,12 @@ class LedgerMachine(RuleBasedStateMachine):
             lambda: self.requesting(on, data.draw(costs), members=True, key=key),
             lambda: self.settling(on, pick),
             lambda: self.releasing(on, pick, data.draw(reasons)),
+            lambda: self.refunding(pick, key),
+            lambda: self.requesting_again(pick),
+            lambda: self.retrying(pick),
         ]
-        if self.charged():
-            made.append(lambda: self.refunding(pick, key))
-        if any(self.ids.values()):
-            made.append(lambda: self.requesting_again(pick))
-        if self.remembered:
-            made.append(lambda: self.pick(list(self.remembered.values()), pick).step)
-        return data.draw(st.sampled_from(made))()
+        made_so = data.draw(st.integers(0, len(made) - 1))
+        return made[made_so]() or self.granting(on, 1, "", key)
 
     def granting(self, on: int, amount: int, reference: str, key: str) -> Step:
         name = self.names[on]
@@ -298,8 +296,14 @@ class LedgerMachine(RuleBasedStateMachine):
         given = f"{cost} {count} {expected} {members}"
         return self.maybe_keyed(plain(command), name, act, key, given)
 
-    def requesting_again(self, pick: int) -> Step:
+    def retrying(self, pick: int) -> Step | None:
+        known = list(self.remembered.values())
+        return self.pick(known, pick).step if known else None
+
+    def requesting_again(self, pick: int) -> Step | None:
         """Of whichever account; what was refused before is asked for the first time."""
+        if not any(self.ids.values()):
+            return None
         name, generation_id = self.pick([(n, i) for n in self.names for i in self.ids[n]], pick)
         act = partial(self.model[name].request, generation_id, 1, members_only=False, expected=None)
         return Step(plain(request(1, generation_id, name)), name, act)
@@ -316,7 +320,9 @@ class LedgerMachine(RuleBasedStateMachine):
         act = partial(self.model[name].end, generation_id, reason)
         return Step(plain(release(generation_id, name, reason)), name, act)
 
-    def refunding(self, pick: int, key: str) -> Step:
+    def refunding(self, pick: int, key: str) -> Step | None:
+        if not self.charged():
+            return None
         name, generation_id = self.pick(self.charged(), pick)
         command = RefundGeneration(
             account_id=name,

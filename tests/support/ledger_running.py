@@ -1,0 +1,95 @@
+"""Real ledgers in tests: opened and closed, and made to take several commands as one batch."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from ledger import log
+from ledger.batch import Outcome
+from ledger.codec import decode_entry
+from ledger.commands import Submission
+from ledger.entry import Entry
+from ledger.identity import new_id
+from ledger.ledger import Ledger
+from ledger_samples import opening, plain
+
+WAIT_SECONDS_MAX = 20.0
+
+
+@contextmanager
+def running(url: str) -> Iterator[Ledger]:
+    ledger = Ledger(url)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def wait_until(reached: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not reached():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.005)
+
+
+@contextmanager
+def writers_locked(url: str) -> Iterator[None]:
+    """Keep every committer of the database waiting."""
+    with psycopg.connect(url) as connection:
+        connection.execute(log.LOCK.encode())
+        yield
+        connection.rollback()
+
+
+@contextmanager
+def plugged(ledger: Ledger, url: str) -> Iterator[None]:
+    """While inside, the committer is busy: what is submitted waits, and then goes as one batch."""
+    with ThreadPoolExecutor(1) as thread:
+        with writers_locked(url):
+            plug = plain(opening(f"plug-{new_id()}"))
+            taken = thread.submit(ledger.record, plug)
+            with psycopg.connect(url, autocommit=True) as watching:
+                wait_until(lambda: _is_waiting(watching), "the committer at the lock")
+            yield
+        taken.result(WAIT_SECONDS_MAX)
+
+
+def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
+    found = connection.execute(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ).fetchone()
+    return found is not None and found[0] > 0
+
+
+def in_one_batch(
+    ledger: Ledger, url: str, submissions: Sequence[Submission]
+) -> list[Outcome | BaseException]:
+    """What each led to; decided in this order, in one transaction."""
+    futures: list[Future[Outcome]] = []
+    with ThreadPoolExecutor(len(submissions)) as threads, plugged(ledger, url):
+        for number, submission in enumerate(submissions, 1):
+            futures.append(threads.submit(ledger.record, submission))
+            wait_until(lambda: ledger.committer._waiting.qsize() >= number, "the queue")  # noqa: B023 - called at once
+    return [result_of(future) for future in futures]
+
+
+def result_of(future: "Future[Outcome]") -> Outcome | BaseException:
+    return future.exception(WAIT_SECONDS_MAX) or future.result()
+
+
+def whole_log(url: str) -> list[Entry]:
+    """Every entry, in order; positions without gaps and times that never go back, or it fails."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT row_to_json(e)::text FROM ledger_events AS e ORDER BY position"
+        ).fetchall()
+    found = [decode_entry(row) for (row,) in rows]
+    assert [entry.position for entry in found] == list(range(1, len(found) + 1))
+    times = [entry.at for entry in found]
+    assert times == sorted(times)
+    return found
