@@ -23,6 +23,7 @@ from api.field_errors import BODY, describe
 from api.i18n import Message, locale_of, msg
 from api.problem import RETRY_SECONDS, Problem
 from api.refusals import FieldProblem
+from api.threads import DatabaseDownError
 from api.watcher import TooManyWatchedError
 from generation.links import LinkRefusedError
 from generation.pictures import UnsupportedPictureError
@@ -204,6 +205,7 @@ _TABLE |= {
     refusals.PictureTooLargeError: _too_large_picture,
     refusals.NotReadyError: _not_ready,
     TooManyWatchedError: _UNAVAILABLE,
+    DatabaseDownError: _UNAVAILABLE,
     # Pictures and storage.
     UnsupportedPictureError: _fixed(
         "UNSUPPORTED_IMAGE", msg("The reference image is not a readable JPEG, PNG or WebP.")

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
+from structlog.contextvars import bind_contextvars
 
 from api.asked import read_asked
 from api.auth import Principal
@@ -67,6 +68,7 @@ async def create(
     key_id = idempotency_key(request, account_id, OPERATION)
     asked = await read_asked(request, services.threads, services.settings.reference_max_bytes)
     accepted = await request_generation(services, caller, asked, key_id)
+    bind_contextvars(generation_id=str(accepted.entry.fact_id))
     wait = wait_seconds(request)
     if wait is not None:
         seen = await wait_until_ended(services, accepted.entry, wait, request.receive)

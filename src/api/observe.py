@@ -68,6 +68,8 @@ def _tell(scope: Any, status: int, seconds: float) -> None:
     route = scope.get("path_template") or UNMATCHED
     REQUESTS.labels(method, route, str(status)).inc()
     REQUEST_SECONDS.labels(method, route).observe(seconds)
+    if generation_id := scope.get("path_params", {}).get("generation_id"):
+        structlog.contextvars.bind_contextvars(generation_id=str(generation_id))
     tell = _log.debug if route in _QUIET else _log.info
     tell("request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 1))
 

@@ -53,7 +53,7 @@ def build_services(settings: Settings) -> Services:
         url,
         min_size=1,
         max_size=CONNECTIONS_MAX,
-        timeout=CONNECT_SECONDS_MAX + 2,
+        timeout=CONNECT_SECONDS_MAX,
         open=False,
         # A connection that died while idle is found before it is used.
         check=ConnectionPool.check_connection,

@@ -1,11 +1,13 @@
 """Where blocking work runs: bounded threads, so that the event loop never waits for it."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from anyio import CapacityLimiter, to_thread
-from psycopg_pool import ConnectionPool
+from eventsourcing import persistence
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from generation.pictures import DECODERS_MAX
 
@@ -16,8 +18,15 @@ Connection = psycopg.Connection[Any]
 READS_MAX = 8
 VIEW_READS_MAX = 4
 STORAGE_CALLS_MAX = 8
-CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + 2
-"""A thread uses one connection at a time; two more for health and metrics. None waits for one."""
+CHECKS_MAX = 3
+CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + CHECKS_MAX
+"""A thread uses one connection at a time, so that none waits for one."""
+
+DOWN_SECONDS = 0.5
+
+
+class DatabaseDownError(Exception):
+    """No connection was to be had a moment ago; nothing was tried."""
 
 
 class Threads:
@@ -29,7 +38,8 @@ class Threads:
         self._view_reads = CapacityLimiter(VIEW_READS_MAX)
         self._storage = CapacityLimiter(STORAGE_CALLS_MAX)
         self._pictures = CapacityLimiter(DECODERS_MAX)
-        self._checks = CapacityLimiter(2)
+        self._checks = CapacityLimiter(CHECKS_MAX)
+        self._down_until = 0.0
 
     async def query(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -40,15 +50,23 @@ class Threads:
             with self._pool.connection() as connection:
                 return function(connection, *args, **kwargs)
 
-        return await to_thread.run_sync(call, limiter=self._reads)
+        return await to_thread.run_sync(self._unless_down, call, limiter=self._reads)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A quick read of the ledger."""
-        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._reads)
+
+        def call() -> T:
+            return function(*args, **kwargs)
+
+        return await to_thread.run_sync(self._unless_down, call, limiter=self._reads)
 
     async def read_view(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read that may first wait for the views to come level."""
-        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._view_reads)
+
+        def call() -> T:
+            return function(*args, **kwargs)
+
+        return await to_thread.run_sync(self._unless_down, call, limiter=self._view_reads)
 
     async def store(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call of the storage."""
@@ -61,3 +79,14 @@ class Threads:
     async def check(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A health check: never behind the others' work."""
         return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._checks)
+
+    def _unless_down(self, call: Callable[[], T]) -> T:
+        """One caller waits for a database that is down; those behind it are told at once."""
+        if time.monotonic() < self._down_until:
+            raise DatabaseDownError
+        try:
+            return call()
+        except (PoolTimeout, persistence.OperationalError) as error:
+            if isinstance(error, PoolTimeout) or isinstance(error.__cause__, PoolTimeout):
+                self._down_until = time.monotonic() + DOWN_SECONDS
+            raise

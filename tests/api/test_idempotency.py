@@ -115,7 +115,7 @@ def test_another_accounts_same_key_is_its_own_and_without_a_key_every_call_is_ne
 @pytest.mark.parametrize("key", ["", "with space", "x" * 256, "tab\there", "schlüssel"])
 def test_a_key_that_is_not_1_to_255_visible_characters_is_named(api: Api, key: str) -> None:
     user = api.user()
-    raw = [("Idempotency-Key", key.encode("latin-1"))]
+    raw = [(b"Idempotency-Key", key.encode("latin-1"))]
     answer = user.post("/v1/generations", json=BODY, headers=httpx.Headers(raw))
     assert fields(refused(answer, 422, "INVALID_INPUT")) == ["Idempotency-Key"]
 
