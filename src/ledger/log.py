@@ -136,18 +136,19 @@ class LedgerRecorder(PostgresApplicationRecorder):
         self.sql_create_statements = []  # tables are the migrations' business
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int]:
-        """Append rows as they are but for their positions, which are counted up here.
+        """Append rows as they are but for positions, counted up here, and times that would go back.
 
         For imports and tests; commands go through the committer, which decides under the lock.
         """
         with self.datastore.transaction(commit=True) as cursor:
             cursor.execute(LOCK.encode())
             last = cursor.execute(HEAD.encode()).fetchone()
-            first = (last["position"] if last else 0) + 1
-            placed = [
-                msgspec.structs.replace(decode_entry(event.state), position=position)
-                for position, event in enumerate(stored_events, first)
-            ]
+            position, at = (last["position"], last["at"]) if last else (0, None)
+            placed = []
+            for event in stored_events:
+                entry = decode_entry(event.state)
+                position, at = position + 1, entry.at if at is None else max(at, entry.at)
+                placed.append(msgspec.structs.replace(entry, position=position, at=at))
             cursor.execute(APPEND.format("%s").encode(), (join_rows(map(encode_entry, placed)),))
             cursor.execute(NOTIFY.encode())
         return [entry.position for entry in placed]
