@@ -12,7 +12,7 @@ from api.auth import Principal
 from api.prompt_store import PromptRow, latest
 from api.refusals import KeyReusedByOtherInputError, PromptNotFoundError
 from api.services import Services
-from generation.pictures import clean_reference
+from generation.pictures import CleanPicture, clean_reference
 from generation.storage import StorageError
 from ledger.account import Account
 from ledger.commands import RequestGeneration, Submission
@@ -21,6 +21,7 @@ from ledger.entry import Entry
 from ledger.errors import LedgerUnavailableError
 from ledger.facts import PromptVersion, StoredReference
 from ledger.identity import new_id
+from ledger.ledger import Ledger
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _log = structlog.get_logger("api.requesting")
@@ -78,8 +79,7 @@ async def _accept(
     )
     if asked.reference is not None:
         # Refuse what can be refused before a picture is decoded and stored for nothing.
-        account = await services.threads.read(services.ledger.account, caller.account)
-        decide(account, command, datetime.now(UTC))
+        await services.threads.read(_dry_run, services.ledger, command)
         reference = await _store(services, command, asked.reference)
         command = msgspec.structs.replace(command, reference=reference)
     submission = Submission(
@@ -103,7 +103,7 @@ async def _accept(
 
 
 async def _store(services: Services, command: RequestGeneration, data: bytes) -> StoredReference:
-    clean = await services.threads.picture(clean_reference, data)
+    clean = await services.threads.picture(_clean, services.ledger, command, data)
     extension = _EXTENSIONS[clean.mime_type]
     key = f"{command.account_id}/references/{command.generation_id}.{extension}"
     storage = services.storage
@@ -114,6 +114,16 @@ async def _store(services: Services, command: RequestGeneration, data: bytes) ->
         mime_type=clean.mime_type,
         bytes=len(clean.data),
     )
+
+
+def _dry_run(ledger: Ledger, command: RequestGeneration) -> None:
+    decide(ledger.account(command.account_id), command, datetime.now(UTC))
+
+
+def _clean(ledger: Ledger, command: RequestGeneration, data: bytes) -> CleanPicture:
+    # Once more: while this one waited for its turn, others may have spent the tokens.
+    _dry_run(ledger, command)
+    return clean_reference(data)
 
 
 async def _forget(services: Services, key: str) -> None:
