@@ -49,19 +49,18 @@ class AccountCache:
             taken |= snapshots.load(connection, cold)
         return taken
 
-    def are_current(self, accounts: dict[str, Account]) -> bool:
-        """Whether all are as of `head`, if no other process has written since.
+    @property
+    def alone(self) -> bool:
+        """Whether, as far as is known, no other process writes: accounts may be current."""
+        return self._alone
 
-        Just loaded ones are: they were read after it.
-        """
-        return self._alone and all(
-            (cached := self._cached.get(name)) is None or cached.position >= self._foreign_head
-            for name in accounts
-        )
-
-    def not_alone(self) -> None:
-        """What was thought current is not, or an id was in the log: read under the lock."""
-        self._alone = False
+    def current(self, name: str) -> Account | None:
+        """The account as of `head`, or None where it has to be read first."""
+        cached = self._cached.get(name)
+        if not self._alone or cached is None or cached.position < self._foreign_head:
+            return None
+        self._cached.move_to_end(name)
+        return cached.account
 
     def suspects(self, accounts: dict[str, Account]) -> list[Account]:
         """Those that another process may have written, as far as is known before the lock."""
@@ -100,6 +99,13 @@ class AccountCache:
             self._cached[name] = _Cached(account, head.position)
         while len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)
+
+    def retract(self, names: Iterable[str], *, head: Head) -> None:
+        """Take back what was kept of `names` since `head`: it was not written after all."""
+        for name in names:
+            self._cached.pop(name, None)
+        self.head = head
+        self._alone = False
 
     def forget(self) -> None:
         """Start cold: what was decided may not have been recorded, or more may have been."""

@@ -1,8 +1,9 @@
-"""The group committer: one thread that records every waiting command in one transaction.
+"""The group committer: records every waiting command in one transaction.
 
-A batch is whatever came in while the last one was being written; nothing waits on purpose.
-Under the writers' lock the accounts are brought level with the log, the commands decided in
-the order they came, and the facts appended; so no conflict can happen, from any process.
+A batch is whatever came in while the last one was being written; nothing waits on purpose. While
+no other process writes it is decided meanwhile, on cached accounts, and written without reading.
+Otherwise the accounts are brought level with the log under the writers' lock, the commands decided
+in the order they came, and the facts appended; so no conflict can happen, from any process.
 """
 
 import asyncio
@@ -11,8 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
-from datetime import UTC, datetime
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from uuid import UUID
 
@@ -22,7 +22,9 @@ import structlog
 from ledger import metrics, snapshots
 from ledger.account import Account
 from ledger.accounts import AccountCache
+from ledger.ahead import Ahead
 from ledger.batch import Batch, Outcome
+from ledger.clock import now_after
 from ledger.commands import (
     GrantTokens,
     RefundGeneration,
@@ -53,13 +55,24 @@ _AsyncFuture = asyncio.Future[Outcome]
 _Waiting = tuple[Submission, "Future[Outcome] | _AsyncFuture"]
 
 
+class _Written:
+    """Wakes the committer when its writer has finished."""
+
+
+_WRITTEN = _Written()
+
+
 class Committer:
-    """Owns one connection and one thread. Safe to call from any thread or event loop."""
+    """Owns one connection and two threads. Safe to call from any thread or event loop."""
 
     def __init__(self, url: str) -> None:
         """`url` is connected to with the first command; a lost connection is made again."""
         self._url = url
-        self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Waiting | _Written | None] = SimpleQueue()
+        self._ahead: Ahead[_Waiting] | None = None
+        self._slow: list[_Waiting] = []
+        self._written: Future[None] | None = None
+        self._writing: Ahead[_Waiting] | None = None
         self._accounts = AccountCache()
         self._session: Session | None = None
         self._closed = False
@@ -95,21 +108,89 @@ class Committer:
             self._waiting.put(waiting)
 
     def _run(self) -> None:
-        closing = False
-        while not closing:
-            batch: list[_Waiting] = []
-            taken = self._waiting.get()
-            while True:
-                if taken is None:
-                    closing = True
-                    break
-                batch.append(taken)
-                if len(batch) == BATCH_MAX or self._waiting.empty():
-                    break
-                taken = self._waiting.get_nowait()
-            if batch:
-                self._answer(batch, self._record([submission for submission, _ in batch]))
+        with ThreadPoolExecutor(1, thread_name_prefix="committer-writer") as writer:
+            closing = False
+            while not closing or self._ahead or self._slow or self._written:
+                closing |= self._take_in(closing=closing)
+                if self._written and (self._written.done() or self._is_full()):
+                    self._settle(self._written)
+                if self._written is None:
+                    self._write_out(writer)
         self._disconnect()
+
+    def _is_full(self) -> bool:
+        return len(self._slow) + (len(self._ahead.waiting) if self._ahead else 0) >= BATCH_MAX
+
+    def _take_in(self, *, closing: bool) -> bool:
+        """Take what waits, or wait for it; True when the end mark came."""
+        if self._is_full():
+            return False
+        if closing and self._waiting.empty():
+            if self._written:
+                self._settle(self._written)
+            return False
+        while True:
+            taken = self._waiting.get()
+            if taken is None:
+                return True
+            if not isinstance(taken, _Written):
+                self._decide_ahead(taken)
+            if self._is_full() or self._waiting.empty():
+                return False
+
+    def _decide_ahead(self, waiting: _Waiting) -> None:
+        if self._ahead is None and self._session and self._accounts.alone:
+            self._ahead = Ahead(self._accounts)
+        if self._slow or self._ahead is None or not self._ahead.take(waiting[0], waiting):
+            self._slow.append(waiting)  # and all after it, since the order is kept
+
+    def _write_out(self, writer: ThreadPoolExecutor) -> None:
+        """Write what was decided ahead; what has to be read for comes after it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead.waiting:
+            due = self._accounts.snapshots_due(ahead.batch.accounts)
+            head = Head((ahead.batch.position, ahead.batch.at))
+            self._accounts.put(ahead.batch.accounts, head=head)
+            written = writer.submit(self._write_ahead, ahead, due)
+            self._written, self._writing = written, ahead
+            written.add_done_callback(lambda _: self._waiting.put(_WRITTEN))
+            if self._slow:
+                self._settle(written)
+        if self._slow:
+            slow, self._slow = self._slow, []
+            self._answer(slow, self._record([submission for submission, _ in slow]))
+
+    def _write_ahead(self, ahead: Ahead[_Waiting], due: Sequence[Account]) -> None:
+        started = time.perf_counter()
+        assert self._session is not None
+        batch = ahead.batch
+        self._session.commit(rows=batch.rows, beside=batch.beside, due=due, begin=True)
+        self._answer(ahead.waiting, ahead.results)
+        _count(ahead.submissions, ahead.results, time.perf_counter() - started)
+
+    def _settle(self, written: "Future[None]") -> None:
+        """Wait for the write; where it failed, what was decided since stood on what is not so."""
+        failed, self._writing, self._written = self._writing, None, None
+        error = written.exception()
+        if error is None or failed is None:
+            return
+        since, self._ahead = self._ahead, None
+        again = True
+        if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.table_name == TABLE:
+            # Another process wrote, or an id was in the log: nothing is wrong but our guess.
+            names = {*failed.batch.accounts, *(since.batch.accounts if since else ())}
+            self._accounts.retract(names, head=failed.head)
+            if self._session:
+                with contextlib.suppress(psycopg.Error):  # the next attempt meets it again
+                    self._session.roll_back()
+            again = False
+        else:
+            _log.warning("batch not written", error=type(error).__name__)
+            metrics.LOST_CONNECTIONS.inc(isinstance(error, psycopg.OperationalError))
+            self._disconnect()
+        self._slow = [*(since.waiting if since else ()), *self._slow]
+        results = self._record(failed.submissions, again=again, before=failed.results)
+        self._answer(failed.waiting, results)
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[_Result]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_AsyncFuture, _Result]]] = {}
@@ -122,20 +203,26 @@ class Committer:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, answers)
 
-    def _record(self, submissions: Sequence[Submission]) -> list[_Result]:
+    def _record(
+        self,
+        submissions: Sequence[Submission],
+        *,
+        again: bool = False,
+        before: Sequence[_Result] = (),
+    ) -> list[_Result]:
         started = time.perf_counter()
-        results = self._record_together(submissions)
-        metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
-        metrics.BATCH_COMMANDS.observe(len(submissions))
-        kinds = Counter(map(_kind, submissions, results))
-        for (name, outcome), count in kinds.items():
-            metrics.COMMANDS.labels(name, outcome).inc(count)
+        results = self._record_together(submissions, again=again, before=before)
+        _count(submissions, results, time.perf_counter() - started)
         return results
 
     def _record_together(
-        self, submissions: Sequence[Submission], *, again: bool = False
+        self,
+        submissions: Sequence[Submission],
+        *,
+        again: bool = False,
+        before: Sequence[_Result] = (),
     ) -> list[_Result]:
-        self._undecided = []
+        self._undecided = list(before) if again else []
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return self._write(submissions, again=again or attempt > 0)
@@ -170,11 +257,6 @@ class Committer:
         session = self._session
         names = {submission.command.account_id for submission in submissions}
         accounts = self._accounts.take(session.connection, names)
-        if not again and self._accounts.are_current(accounts):
-            results = self._write_unread(session, submissions, accounts)
-            if results is not None:
-                return results
-            accounts = self._accounts.take(session.connection, names)
         stale = self._accounts.suspects(accounts)
         opened = session.open(known=_ids_to_look_up(submissions, again=again), behind=stale)
         snapshots.follow_all(accounts, opened.tail)
@@ -182,50 +264,26 @@ class Committer:
         snapshots.follow_all(accounts, session.tails(missed))
         found = opened.known + session.known(_late_ids(submissions, accounts))
         known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}
-        batch = Batch(opened.head.position, _now(opened.head), accounts, known)
+        batch = Batch(opened.head.position, now_after(opened.head.at), accounts, known)
         results = [_try(batch, submission) for submission in submissions]
         self._undecided = results = _own(results, self._undecided)
-        self._commit(session, batch)
-        return results
-
-    def _write_unread(
-        self, session: Session, submissions: Sequence[Submission], accounts: dict[str, Account]
-    ) -> list[_Result] | None:
-        """Write a batch decided on what is cached; None where that did not hold.
-
-        The log's own constraints tell: had another process written, our positions would be taken;
-        had a key or a fact been recorded before, its id would be. Only what is written is checked
-        so, and so a batch with a refusal is not answered from here: it may be a repetition.
-        """
-        if _late_ids(submissions, accounts):
-            return None
-        head = self._accounts.head
-        batch = Batch(head.position, _now(head), dict(accounts), {})
-        results = [_try(batch, submission) for submission in submissions]
-        if not all(isinstance(result, Outcome) and result.entries for result in results):
-            return None
-        self._undecided = results
-        try:
-            self._commit(session, batch, begin=True)
-        except psycopg.errors.UniqueViolation as error:
-            if error.diag.table_name != TABLE:
-                raise
-            session.roll_back()
-            self._accounts.not_alone()
-            self._undecided = []
-            return None
-        return results
-
-    def _commit(self, session: Session, batch: Batch, *, begin: bool = False) -> None:
         due = self._accounts.snapshots_due(batch.accounts)
-        session.commit(rows=batch.rows, beside=batch.beside, due=due, begin=begin)
+        session.commit(rows=batch.rows, beside=batch.beside, due=due)
         self._accounts.put(batch.accounts, head=Head((batch.position, batch.at)))
+        return results
 
     def _disconnect(self) -> None:
         self._accounts.forget()
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _count(submissions: Sequence[Submission], results: Sequence[_Result], seconds: float) -> None:
+    metrics.BATCH_SECONDS.observe(seconds)
+    metrics.BATCH_COMMANDS.observe(len(submissions))
+    for (name, outcome), count in Counter(map(_kind, submissions, results)).items():
+        metrics.COMMANDS.labels(name, outcome).inc(count)
 
 
 def _kind(submission: Submission, result: _Result) -> tuple[str, str]:
@@ -263,12 +321,6 @@ def _reason(error: Exception, submission: Submission) -> LedgerError:
         return BesideConflictError(error.diag.constraint_name or "")
     _log.error("command failed", command=type(submission.command).__name__, exc_info=error)
     return LedgerError("the command could not be recorded")
-
-
-def _now(head: Head) -> datetime:
-    """The time, but never earlier than the last event's: "as of then" is a prefix of the log."""
-    now = datetime.now(UTC)
-    return now if head.at is None else max(now, head.at.astimezone(UTC))
 
 
 def _ids_to_look_up(submissions: Sequence[Submission], *, again: bool) -> list[UUID]:

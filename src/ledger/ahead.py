@@ -1,0 +1,51 @@
+"""A batch decided ahead: on cached accounts, without reading, while the one before is written.
+
+The log's own constraints tell whether that held: had another process written, our positions would
+be taken; had a key or a fact been recorded before, its id would be. Only what is written is
+checked so. A refusal therefore never stands in such a batch: it may be a repetition, or stale.
+"""
+
+from typing import Generic, TypeVar
+
+from ledger.accounts import AccountCache
+from ledger.batch import Batch, Outcome
+from ledger.clock import now_after
+from ledger.commands import ReleaseGeneration, SettleGeneration, Submission
+from ledger.errors import LedgerError
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """Takes commands in until it is written. `waiting` holds what came with each, in order."""
+
+    def __init__(self, accounts: AccountCache) -> None:
+        self._accounts = accounts
+        self.head = accounts.head
+        self.batch = Batch(accounts.head.position, now_after(accounts.head.at), {}, {})
+        self.submissions: list[Submission] = []
+        self.waiting: list[T] = []
+        self.results: list[Outcome | LedgerError] = []
+
+    def take(self, submission: Submission, waiting: T) -> bool:
+        """Decide a command; False, with nothing taken in, where it has to be read for."""
+        command = submission.command
+        name = command.account_id
+        account = self.batch.accounts.get(name) or self._accounts.current(name)
+        if account is None:
+            return False
+        match command:
+            case SettleGeneration() | ReleaseGeneration():
+                if command.generation_id not in account.holds:
+                    return False  # its ending may stand in the log
+        self.batch.accounts[name] = account
+        try:
+            outcome = self.batch.apply(submission)
+        except LedgerError:
+            return False
+        if not outcome.entries:
+            return False
+        self.submissions.append(submission)
+        self.waiting.append(waiting)
+        self.results.append(outcome)
+        return True
