@@ -1,6 +1,7 @@
 """Problems and headers as the OpenAPI document tells of them, with an example of each code."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,12 +36,26 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
     failing: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
+@dataclass
+class _Example(Example):
+    """An example whose `id` is its key, and nothing else: OpenAPI knows no such member."""
+
+    @property
+    def _exclude_fields(self) -> set[str]:
+        return {"id"}
+
+
 _MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "INSUFFICIENT_TOKENS": {"cost": 10, "available": 5},
     "INVALID_INPUT": {
         "errors": [{"field": "count", "message": msg("Must be at most {value}.", value=4)}]
     },
     "PRICE_CHANGED": {"cost": 10},
+}
+_WITH = {
+    "RATE_LIMITED": " with `Retry-After`, in seconds",
+    "UNAVAILABLE": " with `Retry-After`, in seconds; what was asked may have been done",
+    "UNAUTHENTICATED": " with `WWW-Authenticate`",
 }
 _ALWAYS = ("UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE", "UNKNOWN")
 
@@ -55,7 +70,7 @@ def problems(*codes: str) -> dict[int, ResponseSpec]:
     return {
         status: ResponseSpec(
             data_container=ProblemDocument,
-            description=" · ".join(f"`{code}`" for code in sorted(set(group))),
+            description=" · ".join(f"`{code}`{_WITH.get(code, '')}" for code in sorted(set(group))),
             media_type=MEDIA_TYPE,
             generate_examples=False,
             examples=[_example(code, status) for code in group],
@@ -71,7 +86,8 @@ def refusals(*codes: str) -> dict[int, ResponseSpec]:
 
 def header(name: str, description: str) -> ResponseHeader:
     """A header that the handler sets itself."""
-    return ResponseHeader(name=name, description=description, documentation_only=True)
+    # The value is there for its type alone.
+    return ResponseHeader(name=name, value="", description=description, documentation_only=True)
 
 
 def _example(code: str, status: int) -> Example:
@@ -83,4 +99,4 @@ def _example(code: str, status: int) -> Example:
         members = _MEMBERS.get(code, {})
     problem = Problem(code=code, detail=CODES[code].title, status=status, members=members)
     document = problem.document("en", "/v1/generations")
-    return Example(id=f"{code}_{status}", summary=code, value=msgspec.to_builtins(document))
+    return _Example(id=f"{code}_{status}", summary=code, value=msgspec.to_builtins(document))

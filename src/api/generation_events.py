@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from litestar.response import ServerSentEventMessage, Stream
 
@@ -40,7 +41,10 @@ _DONE = 5
     summary="Progress as server-sent events",
     media_type=MEDIA_TYPE,
     response_headers=[header("X-Accel-Buffering", "`no`: proxies must pass events on at once.")],
-    responses=refusals("NOT_FOUND"),
+    responses={
+        204: ResponseSpec(None, description="Nothing more will come: do not come back."),
+        **refusals("NOT_FOUND"),
+    },
 )
 async def events(
     request: Request[Any, Any, Any],

@@ -37,6 +37,7 @@ OPERATION = "generation"
     operation_class=GenerationOperation,
     status_code=202,
     summary="Ask for images",
+    response_description="Accepted, durably; not ended yet",
     response_headers=[
         header("Location", "The generation."),
         header("Idempotency-Replayed", "`true` where the key was known: nothing was held again."),

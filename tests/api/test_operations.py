@@ -204,6 +204,7 @@ def test_every_operation_tells_its_problems_with_examples(document: dict[str, An
                     if kind == "application/problem+json":
                         examples = content["examples"].values()
                         assert all(str(e["value"]["status"]) == status for e in examples)
+                        assert all(set(e) == {"summary", "value"} for e in examples)
                         told |= {e["value"]["code"] for e in examples}
             if path.startswith("/v1/"):
                 assert {"401", "403", "503", "500"} <= set(operation["responses"]), (method, path)
@@ -243,6 +244,7 @@ def test_a_generations_body_is_told_as_it_is_read(document: dict[str, Any]) -> N
     names = {parameter["name"] for parameter in operation["parameters"]}
     assert {"Idempotency-Key", "Prefer"} <= names
     assert {"200", "202", "402", "409", "413", "422", "429"} <= set(operation["responses"])
-    headers = set(operation["responses"]["202"]["headers"])
-    assert {"Location", "Idempotency-Replayed", "Preference-Applied"} <= headers
+    headers = operation["responses"]["202"]["headers"]
+    assert {"Location", "Idempotency-Replayed", "Preference-Applied"} == set(headers)
+    assert all(header["schema"] == {"type": "string"} for header in headers.values())
     assert read
