@@ -82,9 +82,11 @@ def _run() -> int:
     try:
         # Usage errors exit with 2 and others with 1, as click has it.
         code = cli.main(prog_name="mintage", standalone_mode=False)
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
-        return error.exit_code
+        return BAD_USAGE
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
     except click.Abort:
         return 130
     except SettingsError as error:

@@ -8,6 +8,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from api.launch.addresses import check_together
 from api.settings import Settings, SettingsError
 from ledger.embedded import EmbeddedPostgres
 from ledger.migrate import pending
@@ -20,6 +21,7 @@ def opened(settings: Settings, *, begin: bool = False) -> Iterator[Settings]:
     An embedded server that runs is attached to; one that does not runs as long as the block.
     `begin` makes a new one where there is none, else that is refused.
     """
+    check_together(settings)
     check_addresses(settings)
     if settings.database_url is not None:
         yield _with_urls(settings, settings.database_url, settings.migration_database_url)
@@ -40,8 +42,6 @@ def check_addresses(settings: Settings) -> None:
             conninfo_to_dict(getattr(settings, name.lower()) or "")
         except psycopg.ProgrammingError:
             raise SettingsError(f"{name} is no address of a PostgreSQL") from None
-    if settings.migration_database_url and not settings.database_url:
-        raise SettingsError("MIGRATION_DATABASE_URL is set but DATABASE_URL is not")
 
 
 def check_migrated(url: str) -> None:

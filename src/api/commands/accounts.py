@@ -16,6 +16,7 @@ from api.console import json_option, print_json
 from api.field_errors import field_problem
 from api.ids import is_id
 from api.keys import NewKey, create_key
+from api.launch.quiet import quiet_logs
 from api.opening import check_migrated, opened
 from api.refusals import NotFoundError
 from api.settings import Settings
@@ -161,7 +162,9 @@ def make_key(*, account_id: str | None, role: str, name: str, as_json: bool) -> 
 
 @contextmanager
 def _desk() -> Iterator[_Desk]:
-    with opened(Settings.from_environ(os.environ)) as settings:
+    given = Settings.from_environ(os.environ)
+    quiet_logs(given)
+    with opened(given) as settings:
         url = settings.database_url or ""
         check_migrated(url)
         with (

@@ -11,6 +11,7 @@ from psycopg import sql
 from api.console import json_option, print_json
 from api.launch.instance import Instance
 from api.launch.preparing import run_seed
+from api.launch.quiet import quiet_logs
 from api.opening import opened
 from api.settings import Settings
 from api.storing import build_storage
@@ -52,6 +53,7 @@ def reset(*, yes: bool, as_json: bool) -> None:
         raise click.ClickException("MINTAGE_ENV is production: nothing is reset there")
     if not yes:
         raise click.UsageError("everything would be deleted; say --yes if that is what you want")
+    quiet_logs(settings)
     with closing(_Claim(settings)), opened(settings, begin=True) as open_settings:
         _empty_database(open_settings.migration_database_url or "")
         deleted = _empty_storage(open_settings)
@@ -80,7 +82,7 @@ def _empty_database(url: str) -> None:
         row = connection.execute(_OTHERS).fetchone()
         if row and row[0]:
             raise click.ClickException(
-                f"{row[0]} other connections to the database are open: stop Mintage first"
+                f"something else is connected to the database ({row[0]}): stop Mintage first"
             )
         _drop(connection)
 

@@ -6,6 +6,7 @@ import click
 
 from api.console import json_option, print_json
 from api.launch.preparing import run_seed
+from api.launch.quiet import quiet_logs
 from api.opening import check_migrated, opened
 from api.settings import Settings
 
@@ -14,7 +15,9 @@ from api.settings import Settings
 @json_option
 def seed(*, as_json: bool) -> None:
     """Add the demo account and the nine prompts where they are missing."""
-    with opened(Settings.from_environ(os.environ)) as settings:
+    given = Settings.from_environ(os.environ)
+    quiet_logs(given)
+    with opened(given) as settings:
         check_migrated(settings.database_url or "")
         run_seed(settings)
     if as_json:

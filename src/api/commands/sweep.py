@@ -8,6 +8,7 @@ import psycopg
 
 from api.commands.worker import limits
 from api.console import json_option, print_json
+from api.launch.quiet import quiet_logs
 from api.opening import check_migrated, opened
 from api.settings import Settings
 from api.storing import build_storage
@@ -26,7 +27,9 @@ def sweep(*, as_json: bool) -> None:
 
     Only objects older than any generation can live are looked at.
     """
-    with opened(Settings.from_environ(os.environ)) as settings:
+    given = Settings.from_environ(os.environ)
+    quiet_logs(given)
+    with opened(given) as settings:
         url = settings.database_url or ""
         check_migrated(url)
         with closing(Ledger(url)) as ledger:

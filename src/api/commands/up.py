@@ -47,22 +47,20 @@ def up(*, as_json: bool) -> None:
     is_up = False
     try:
         with running(os.environ, report=_report, tell=tell) as service:
-            is_up = True
-            seconds = time.monotonic() - began
-            if as_json:
-                print_json(_document(service, seconds))
-            else:
-                _print(service, seconds)
             try:
+                is_up = True
+                seconds = time.monotonic() - began
+                if as_json:
+                    print_json(_document(service, seconds))
+                else:
+                    _print(service, seconds)
                 while True:
                     service.tend()
                     time.sleep(TEND_SECONDS)
             except KeyboardInterrupt:
                 tell("\nstopping; once more stops at once")
     except KeyboardInterrupt:
-        if is_up:
-            raise
-        tell("\nstopped before it was up")
+        tell("\nstopped" if is_up else "\nstopped before it was up")
         raise click.exceptions.Exit(INTERRUPTED) from None
     tell("stopped")
 

@@ -66,16 +66,14 @@ class Show:
         """Every fact of the log, in its order."""
         table = _table("The log: every fact, in the one order")
         table.add_column("#", justify="right", no_wrap=True)
-        table.add_column("account", overflow="fold")
         table.add_column("fact", overflow="fold")
         table.add_column("tokens", justify="right", no_wrap=True)
         table.add_column("settled", justify="right", no_wrap=True)
         table.add_column("held", justify="right", no_wrap=True)
         for position, account_id, topic, settled, held, amount, what in connection.execute(_LOG):
             fact = Text(FACT_TYPES[topic].__name__)
-            if what:
-                fact.append(f"\n{what}", style="dim")
-            table.add_row(str(position), account_id, fact, amount, str(settled), str(held))
+            fact.append(f"\n{account_id}{', ' * bool(what)}{what}", style="dim")
+            table.add_row(str(position), fact, amount, str(settled), str(held))
         self._console.print(table)
 
 

@@ -6,6 +6,7 @@ import psycopg
 
 from api.auth import Role
 from api.launch.demo_keys import demo_keys
+from api.launch.quiet import quiet_logs
 from api.opening import check_addresses
 from api.seed import seed
 from api.services import build_services
@@ -35,6 +36,7 @@ def migrate_tables(settings: Settings, *, alone: bool) -> list[str]:
     `alone`: the server is ours and has just begun, so no earlier worker can hold a lease. Those
     that a killed one left are freed, or its generations would wait for minutes.
     """
+    quiet_logs(settings)
     check_addresses(settings)
     applied = migrate(settings.migration_database_url or "")
     if alone and not applied:

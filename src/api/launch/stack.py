@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
+from api.launch.addresses import check_together
 from api.launch.instance import Instance
 from api.launch.listening import bind, url_of
 from api.launch.readiness import NotReadyError, wait_until_ready
@@ -66,11 +67,13 @@ def running(
     `Instance`, `bind` and `EmbeddedPostgres` raise.
     """
     settings = Settings.from_environ(environ)
+    check_together(settings)
     instance = Instance.claim(settings.home)
     try:
         with bind(settings.host, settings.port) as bound:
             # What follows the server's start needs these; meanwhile there is time to read them.
-            threading.Thread(target=_read_ahead, daemon=True).start()
+            cold = not (settings.home / "postgres").exists()
+            threading.Thread(target=_read_ahead, args=(cold,), daemon=True).start()
             with _database(settings, report) as (opened, postgres):
                 metrics = _empty_folder(settings.home / "metrics")
                 supervisor = Supervisor(
@@ -176,8 +179,10 @@ def _with_urls(settings: Settings, url: str, migration_url: str) -> Settings:
     return msgspec.structs.replace(settings, database_url=url, migration_database_url=migration_url)
 
 
-def _read_ahead() -> None:
+def _read_ahead(cold: bool) -> None:  # noqa: FBT001 - a thread's arguments have no names
     import_module("api.launch.preparing")
+    if cold:
+        import_module("ledger.revisions")
 
 
 def _empty_folder(folder: Path) -> Path:
