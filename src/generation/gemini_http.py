@@ -89,7 +89,7 @@ def open_client(*, answer_bytes_max: int) -> httpx2.AsyncClient:
         if _declared_bytes(response) > answer_bytes_max:
             raise AnswerTooLargeError
         stream = response.stream
-        assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101 - tells the type checker
+        assert isinstance(stream, httpx2.AsyncByteStream)
         response.stream = _BoundedStream(stream, answer_bytes_max)
 
     return httpx2.AsyncClient(

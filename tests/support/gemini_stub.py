@@ -94,7 +94,7 @@ class GeminiStub:
         self.base_url = f"http://127.0.0.1:{port}"
         self._ready.set()
         if announce:
-            print(f"listening on {self.base_url}", flush=True)  # noqa: T201 - for whoever started it
+            print(f"listening on {self.base_url}", flush=True)
         await self._stopping.wait()
         server.close()
         for task in list(self._connections):
