@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from eventsourcing import persistence
 
 import api
 from api import refusals
@@ -76,6 +77,7 @@ def test_what_is_out_of_reach_is_503_and_what_is_unexpected_tells_nothing() -> N
         errors.LedgerUnavailableError(),
         errors.LedgerBusyError(),
         psycopg.OperationalError("host secret"),
+        persistence.OperationalError("pool secret"),
         StorageUnavailableError("bucket secret"),
     ):
         problem = problem_of(error)
