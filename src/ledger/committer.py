@@ -196,7 +196,7 @@ class Committer:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_AsyncFuture, _Result]]] = {}
         for (_, future), result in zip(batch, results, strict=True):
             if isinstance(future, Future):
-                _set(future, result)
+                _resolve([(future, result)])
             else:
                 by_loop.setdefault(future.get_loop(), []).append((future, result))
         for loop, answers in by_loop.items():
@@ -347,7 +347,7 @@ def _late_ids(submissions: Sequence[Submission], accounts: dict[str, Account]) -
     ]
 
 
-def _resolve(answers: Sequence[tuple[_AsyncFuture, _Result]]) -> None:
+def _resolve(answers: Sequence[tuple["Future[Outcome] | _AsyncFuture", _Result]]) -> None:
     for future, result in answers:
         if not future.done():  # its caller may have hung up
             _set(future, result)

@@ -54,6 +54,11 @@ class Session:
             url,
             autocommit=True,
             connect_timeout=CONNECT_SECONDS_MAX,
+            # A server that has vanished without a word is noticed.
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=STATEMENT_SECONDS_MAX * 1000,
             application_name="mintage committer",
             cursor_factory=ClientCursor,
             prepare_threshold=None,  # it would deallocate our statements after a rollback
