@@ -60,7 +60,7 @@ apt-get install python3-venv (or python$("$python" -c 'import sys; print("%d.%d"
 
 install_with_uv() {
     "$uv" venv --quiet --clear --python "$python" .venv &&
-        "$uv" pip sync --quiet --python .venv --require-hashes requirements-dev.txt &&
+        "$uv" pip sync --quiet --compile-bytecode --python .venv --require-hashes requirements-dev.txt &&
         "$uv" pip install --quiet --python .venv --no-deps --no-build-isolation -e .
 }
 

@@ -8,7 +8,6 @@ import structlog
 
 from api.settings import Settings
 from generation.folder import FolderStorage
-from generation.s3 import S3Storage
 from generation.storage import Storage, StorageError
 
 LINK_SECONDS = 300
@@ -26,6 +25,8 @@ def build_storage(settings: Settings) -> Storage:
     if settings.s3_endpoint is None:
         folder = settings.home / "storage"
         return FolderStorage(folder, base_url="", secret=link_secret(folder))
+    from generation.s3 import S3Storage  # noqa: PLC0415 - a tenth of a second for those who use it
+
     storage = S3Storage(
         endpoint=settings.s3_endpoint,
         access_key=settings.s3_access_key or "",

@@ -118,7 +118,9 @@ class Worker:
         metrics.IN_FLIGHT.set(len(self._running))
         if not claimed:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                # Not wait_for: on Python 3.11 it swallows a cancel that comes with the wake-up.
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
 
     async def _attempt(self, lease: Lease) -> None:
         with structlog.contextvars.bound_contextvars(
