@@ -127,7 +127,7 @@ def _sentence(error: Exception) -> str | None:
                 errors = importlib.import_module("api.errors")
                 return str(errors.problem_of(error).detail.text("en"))
             case (
-                "ledger.embedded_errors.EmbeddedPostgresError"
+                "ledger.embedded.errors.EmbeddedPostgresError"
                 | "ledger.migrate.MigrationError"
                 | "generation.storage.StorageError"
                 | "api.launch.instance.HomeTakenError"

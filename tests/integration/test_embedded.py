@@ -13,15 +13,15 @@ import psycopg
 import pytest
 
 from databases import temporary_home
-from ledger import embedded_server
 from ledger.embedded import (
     EmbeddedPostgres,
     EmbeddedPostgresError,
     HomeInUseError,
     ServerStartError,
+    server,
 )
 from ledger.embedded import remove as remove_server
-from ledger.embedded_paths import User
+from ledger.embedded.paths import User
 
 OWNER = """
 import json, os, signal, sys, threading
@@ -209,7 +209,7 @@ def test_stop_is_clean_and_may_be_repeated(home: Path) -> None:
         assert time.monotonic() - begun < 10
     postgres.stop()
     assert not postgres.running
-    assert embedded_server.processes_in(postgres.data_directory) == []
+    assert server.processes_in(postgres.data_directory) == []
     assert "database system is shut down" in postgres.log.read_text()
     assert not (postgres.data_directory / "postmaster.pid").exists()
 
@@ -251,7 +251,7 @@ def test_the_server_never_runs_as_root(home: Path) -> None:
 def test_a_user_without_a_name_is_told_what_to_do(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.embedded_files.Files.user", lambda _: User(54321, 54321))
+    monkeypatch.setattr("ledger.embedded.files.Files.user", lambda _: User(54321, 54321))
     # Only root can become that user; for others the system's own refusal is what there is to see.
     reason = "uid 54321 has none" if os.geteuid() == 0 else "not permitted"
     with pytest.raises(EmbeddedPostgresError, match=reason):
@@ -279,7 +279,7 @@ def test_a_home_closed_to_the_servers_user_is_kept_elsewhere_and_says_where(tmp_
 def test_binaries_closed_to_the_servers_user_are_copied(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.embedded_files.runnable", lambda *_: False)
+    monkeypatch.setattr("ledger.embedded.files.runnable", lambda *_: False)
     with EmbeddedPostgres.start(home) as postgres:
         program = Path(f"/proc/{postgres.server_pid}/exe").readlink()
         copied = str(program).startswith(str(home / "postgres" / "binaries-"))
@@ -304,13 +304,13 @@ def test_a_taken_port_is_left_to_its_taker(home: Path) -> None:
 def test_a_port_taken_in_the_last_moment_is_tried_elsewhere(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free_port = embedded_server.free_port
+    free_port = server.free_port
     with socket.socket() as taker:
         taker.bind(("127.0.0.1", 0))
         taker.listen()
         ports = iter([taker.getsockname()[1]])
         monkeypatch.setattr(
-            embedded_server,
+            server,
             "free_port",
             lambda preferred: next(ports, None) or free_port(preferred),
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ledger.embedded_server import processes_in
+from ledger.embedded.server import processes_in
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "api.cli")

@@ -9,7 +9,7 @@ import psycopg
 
 from api.auth import Role, key_hash
 from api.keys import PREFIX, SECRET_BYTES
-from ledger.embedded_paths import write_durably
+from ledger.embedded.paths import write_durably
 from ledger.identity import new_id
 
 _FIND = "SELECT account_id, role, revoked_at IS NULL FROM api_keys WHERE hash = %s"

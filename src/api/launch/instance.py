@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.embedded_files import OwnerLock
-from ledger.embedded_paths import make_folder, write_durably
+from ledger.embedded.files import OwnerLock
+from ledger.embedded.paths import make_folder, write_durably
 
 
 class Running(msgspec.Struct, frozen=True):

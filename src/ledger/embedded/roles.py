@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ledger.embedded_files import Passwords
+from ledger.embedded.files import Passwords
 
 if TYPE_CHECKING:
     import psycopg

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.embedded_errors import EmbeddedPostgresError
-from ledger.embedded_paths import User, make_folder, reachable, runnable, write_durably
+from ledger.embedded.errors import EmbeddedPostgresError
+from ledger.embedded.paths import User, make_folder, reachable, runnable, write_durably
 
 NOBODY = 65534
 PATH_BYTES_MAX = 900  # PostgreSQL's own limit for a path is 1,023 bytes, file names included

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from ledger import embedded_child
-from ledger.embedded_errors import EmbeddedPostgresError
-from ledger.embedded_paths import User
+from ledger.embedded import child as child_script
+from ledger.embedded.errors import EmbeddedPostgresError
+from ledger.embedded.paths import User
 
 LOG_BYTES_MAX = 10_000_000
 LOG_TAIL_BYTES = 4_000
@@ -64,7 +64,7 @@ class Child:
             with self._log.open("ab") as output:
                 process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
                     [
-                        *(sys.executable, "-I", "-S", embedded_child.__file__),
+                        *(sys.executable, "-I", "-S", child_script.__file__),
                         *(str(os.getpid()), str(user.uid), str(user.gid)),
                         *self._command,
                     ],

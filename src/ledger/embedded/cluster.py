@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ledger import embedded_roles, embedded_server
-from ledger.embedded_errors import EmbeddedPostgresError, ServerStartError
-from ledger.embedded_files import Files
-from ledger.embedded_paths import User, flush_folder
+from ledger.embedded import roles, server
+from ledger.embedded.errors import EmbeddedPostgresError, ServerStartError
+from ledger.embedded.files import Files
+from ledger.embedded.paths import User, flush_folder
 
 INITDB_SECONDS_MAX = 60.0
 PORT_TRIES_MAX = 5
@@ -39,10 +39,10 @@ class Cluster:
             if user is not None:
                 os.chown(partial, user.uid, user.gid)
                 os.chown(secret, user.uid, user.gid)
-            embedded_server.run(
+            server.run(
                 [
                     *(str(self._binaries / "initdb"), "-D", str(partial)),
-                    *("-U", embedded_roles.SUPERUSER, f"--pwfile={secret}", "-A", "scram-sha-256"),
+                    *("-U", roles.SUPERUSER, f"--pwfile={secret}", "-A", "scram-sha-256"),
                     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                     *("-E", "UTF8", "--no-instructions"),
                 ],
@@ -65,18 +65,18 @@ class Cluster:
 
     def start(
         self, settings: Mapping[str, str], *, deadline: float, port: int
-    ) -> tuple[embedded_server.Child, int]:
+    ) -> tuple[server.Child, int]:
         """Start the server, on `port` if that is free, and wait until it takes connections.
 
         Raises `ServerStartError` if it ends, or is not ready when the monotonic clock reaches
         `deadline`.
         """
         log = self._files.log
-        offset = embedded_server.log_size(log)
+        offset = server.log_size(log)
         for _ in range(PORT_TRIES_MAX):
             # Another program may take the port before the server does; then another is tried.
-            port = embedded_server.free_port(port)
-            child = embedded_server.start(
+            port = server.free_port(port)
+            child = server.start(
                 self._binaries,
                 self._files.data,
                 {**settings, "port": str(port)},
@@ -86,8 +86,8 @@ class Cluster:
             if self._await(child, deadline):
                 return child, port
             ended = not child.running
-            embedded_server.stop(child, seconds=1)
-            tail = embedded_server.log_tail(log, offset)
+            server.stop(child, seconds=1)
+            tail = server.log_tail(log, offset)
             if ended and "could not create any TCP/IP sockets" in tail:
                 port = 0
                 continue
@@ -95,12 +95,12 @@ class Cluster:
             raise ServerStartError(f"PostgreSQL {what}; {log} says:\n{tail}")
         raise ServerStartError(f"no free port on 127.0.0.1 after {PORT_TRIES_MAX} tries")
 
-    def _await(self, child: embedded_server.Child, deadline: float) -> bool:
+    def _await(self, child: server.Child, deadline: float) -> bool:
         try:
             while child.running and time.monotonic() < deadline:
-                if embedded_server.is_ready(self._files.data, child.pid):
+                if server.is_ready(self._files.data, child.pid):
                     return True
-                time.sleep(embedded_server.POLL_SECONDS)
+                time.sleep(server.POLL_SECONDS)
         except BaseException:
             child.send(signal.SIGQUIT)
             raise

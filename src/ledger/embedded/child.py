@@ -1,6 +1,6 @@
 """Runs as a script between us and a PostgreSQL program; becomes that program, keeping its pid.
 
-Usage: embedded_child.py PARENT_PID UID GID PROGRAM [ARGUMENT …]; UID -1 keeps the user.
+Usage: child.py PARENT_PID UID GID PROGRAM [ARGUMENT …]; UID -1 keeps the user.
 It is a program of its own, not a `preexec_fn`, since running Python after a fork in a process with
 threads can deadlock. It imports nothing but the standard library.
 """
