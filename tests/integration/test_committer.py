@@ -19,6 +19,7 @@ from ledger.commands import Beside, ChangeMembership, Submission
 from ledger.committer import BATCH_MAX, Committer
 from ledger.errors import (
     AccountNotFoundError,
+    AmountOutOfRangeError,
     BesideConflictError,
     InsufficientTokensError,
     KeyReusedError,
@@ -156,6 +157,10 @@ BAD = {
     "no SQL at all": (plain(grant(1), Beside("what?", ())), LedgerError),
     "a parameter too few": (plain(grant(1), Beside("SELECT %s", ())), LedgerError),
     "a right that we lack": (plain(grant(1), Beside("DELETE FROM ledger_events", ())), LedgerError),
+    "an amount that is none": (plain(grant(None)), LedgerError),  # type: ignore[arg-type]
+    "a number beyond JSON's": (plain(request(1, count=2**70)), AmountOutOfRangeError),
+    "a reference that is none": (plain(grant(1, reference=object())), LedgerError),  # type: ignore[arg-type]
+    "a parameter that is none": (plain(grant(1), Beside("SELECT %s", (object(),))), LedgerError),
     "an e-mail that is taken": (
         plain(opening("bob"), Beside(PROFILES, ("bob", "ann@example.com"))),
         BesideConflictError,
