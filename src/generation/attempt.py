@@ -94,9 +94,8 @@ class Attempt:
         assert isinstance(request, GenerationRequested)
         expires = entry.at.timestamp() + self._limits.deadline_seconds
         try:
-            images = await asyncio.wait_for(
-                self._images(request), expires - datetime.now(UTC).timestamp()
-            )
+            async with asyncio.timeout(expires - datetime.now(UTC).timestamp()):
+                images = await self._images(request)
         except TimeoutError:
             await self._release("expired", entry.at)
         except Failed as failed:
