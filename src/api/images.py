@@ -17,13 +17,13 @@ from api.refusals import NotFoundError
 from api.schemas import Image
 from api.services import Services
 from api.storing import LINK_SECONDS
+from generation.objects import EXTENSIONS
 from projections.level import ensure_level
 from projections.reads import ImageRow, get_image, list_images
 
 _VIEWS = ("images",)
 _LIKE = "INSERT INTO favorites (account_id, image_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _UNLIKE = "DELETE FROM favorites WHERE account_id = %s AND image_id = %s"
-_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _LINK_HEADER = header("Location", "A link that opens for five minutes.")
 
 
@@ -137,7 +137,7 @@ async def download(
 ) -> Redirect:
     """With `Content-Disposition: attachment`."""
     row = await _find(services, caller, image_id)
-    name = f"{row.title}-{str(image_id)[-8:]}.{_EXTENSIONS.get(row.mime_type, 'bin')}"
+    name = f"{row.title}-{str(image_id)[-8:]}.{EXTENSIONS.get(row.mime_type, 'bin')}"
     return _redirect(services, row.key, row.mime_type, name)
 
 

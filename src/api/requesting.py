@@ -12,18 +12,18 @@ from api.auth import Principal
 from api.prompt_store import PromptRow, latest
 from api.refusals import KeyReusedByOtherInputError, PromptNotFoundError
 from api.services import Services
+from generation.objects import reference_key
 from generation.pictures import CleanPicture, clean_reference
 from generation.storage import StorageError
 from ledger.account import Account
 from ledger.commands import RequestGeneration, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
-from ledger.errors import LedgerUnavailableError
+from ledger.errors import LedgerBusyError, Refusal
 from ledger.facts import PromptVersion, StoredReference
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 
-_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _log = structlog.get_logger("api.requesting")
 
 
@@ -88,24 +88,21 @@ async def _accept(
         key_id=key_id,
         input_hash=asked.hash if key_id else None,
     )
-    recorded = False
     try:
         outcome = await services.ledger.record_async(submission)
-        recorded = not outcome.replayed
-    except LedgerUnavailableError:
-        recorded = True  # perhaps: the sweeper knows better, later
+    except (Refusal, LedgerBusyError):
+        await _forget(services, command.reference)
         raise
-    finally:
-        if command.reference is not None and not recorded:
-            await _forget(services, command.reference.key)
-    after = None if outcome.replayed else outcome.account
-    return Accepted(entry=outcome.entries[0], account=after)
+    # Where none of these is known (a lost connection, a wait given up) the sweeper asks the log.
+    if outcome.replayed:
+        await _forget(services, command.reference)
+        return Accepted(entry=outcome.entries[0])
+    return Accepted(entry=outcome.entries[0], account=outcome.account)
 
 
 async def _store(services: Services, command: RequestGeneration, data: bytes) -> StoredReference:
     clean = await services.threads.picture(_clean, services.ledger, command, data)
-    extension = _EXTENSIONS[clean.mime_type]
-    key = f"{command.account_id}/references/{command.generation_id}.{extension}"
+    key = reference_key(command.account_id, command.generation_id, clean.mime_type)
     storage = services.storage
     await services.threads.store(storage.put, key, clean.data, mime_type=clean.mime_type)
     return StoredReference(
@@ -126,8 +123,10 @@ def _clean(ledger: Ledger, command: RequestGeneration, data: bytes) -> CleanPict
     return clean_reference(data)
 
 
-async def _forget(services: Services, key: str) -> None:
+async def _forget(services: Services, reference: StoredReference | None) -> None:
+    if reference is None:
+        return
     try:
-        await services.threads.store(services.storage.delete, key)
+        await services.threads.store(services.storage.delete, reference.key)
     except StorageError as error:
         _log.warning("unused reference left to the sweeper", error=str(error))

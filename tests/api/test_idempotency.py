@@ -72,7 +72,7 @@ def test_json_and_multipart_agree_and_other_bytes_do_not(api: Api) -> None:
     third = user.post("/v1/generations", data=form, files=files, headers=KEY)
     refused(third, 422, "IDEMPOTENCY_KEY_REUSED")
     account_id = first["account_id"]
-    assert len(api.services.storage.list(f"{account_id}/references/")) == 1
+    assert len(api.services.storage.list(f"{account_id}/")) == 1
 
 
 def test_a_replay_comes_before_price_prompt_membership_and_balance(api: Api) -> None:
@@ -150,7 +150,7 @@ def test_two_hundred_at_once_with_one_key_are_one_generation(two: tuple[Api, Api
     assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
     assert users[0].get("/v1/balance").json()["held"] == 5
     # What lost the race left nothing behind.
-    assert len(two[0].services.storage.list(f"{account_id}/references/")) == 1
+    assert len(two[0].services.storage.list(f"{account_id}/")) == 1
 
 
 def test_many_at_once_on_one_account_never_overspend(two: tuple[Api, Api]) -> None:
