@@ -54,7 +54,7 @@ SET step = (ARRAY['validating', 'generating', 'storing'])[greatest(
     calls = calls || %(calls)s::jsonb
 WHERE generation_id = %(id)s AND attempt = %(attempt)s"""
 _GIVE_BACK = """
-UPDATE generation_leases SET lease_until = clock_timestamp()
+UPDATE generation_leases SET lease_until = clock_timestamp() + %s * interval '1 second'
 WHERE generation_id = %s AND attempt = %s"""
 # The row outlives its generation until the view has seen the ending, or it would be claimed anew.
 _DROP_ENDED = """
@@ -159,9 +159,11 @@ def note(
         connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(lease.generation_id)))
 
 
-def give_back(connection: psycopg.Connection[Any], lease: Lease) -> None:
-    """End the lease now, so that another worker need not wait for it to run out."""
-    connection.execute(_GIVE_BACK, (lease.generation_id, lease.attempt))
+def give_back(
+    connection: psycopg.Connection[Any], lease: Lease, *, after_seconds: float = 0
+) -> None:
+    """Let the lease end then, so that another worker need not wait for it to run out."""
+    connection.execute(_GIVE_BACK, (after_seconds, lease.generation_id, lease.attempt))
 
 
 def drop_ended(connection: psycopg.Connection[Any]) -> int:

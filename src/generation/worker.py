@@ -27,6 +27,7 @@ from ledger.ledger import Ledger
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS_MAX = 2.0
+FAILED_SECONDS_MAX = 60.0
 SWEEP_SECONDS = 600.0
 VIEWS_CHANNEL = "mintage_views"
 
@@ -143,21 +144,26 @@ class Worker:
                 _log.info("lease lost")
             except Exception:  # noqa: BLE001 - one attempt never ends the worker
                 _log.exception("attempt failed")
+                # Not at once: what fails at once would be claimed and fail again without end.
+                wait_seconds = min(2.0 ** min(lease.attempt, 10), FAILED_SECONDS_MAX)
                 with contextlib.suppress(psycopg.Error):
-                    await self._database.run(leases.give_back, lease)
+                    await self._database.run(leases.give_back, lease, after_seconds=wait_seconds)
             finally:
-                self._running.pop(lease.generation_id, None)
+                if self._holds(lease):
+                    del self._running[lease.generation_id]
                 self._wake.set()
+
+    def _holds(self, lease: Lease) -> bool:
+        """Not so once it has run out and we have claimed the generation anew."""
+        return self._running.get(lease.generation_id, (None,))[0] is lease
 
     async def _heartbeat(self) -> None:
         held = [lease for lease, _ in self._running.values()]
         if held:
             kept = await self._database.run(leases.renew, held, seconds=self._limits.lease_seconds)
             for lease in held:
-                if lease.generation_id not in kept:
-                    _, task = self._running.get(lease.generation_id, (None, None))
-                    if task:
-                        task.cancel()
+                if lease.generation_id not in kept and self._holds(lease):
+                    self._running[lease.generation_id][1].cancel()
         await self._database.run(leases.drop_ended)
 
     async def _expire(self) -> None:
