@@ -1,0 +1,97 @@
+"""What was decided ahead stands on the batch before it, and falls with it."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import psycopg
+
+import databases
+from ledger.batch import Outcome
+from ledger.commands import GrantTokens, OpenAccount, Submission
+from ledger.identity import input_hash, key_id
+from ledger.ledger import Ledger
+from ledger_running import wait_until, writers_locked
+
+KEY = key_id("ann", "grant", "one")
+INPUT = input_hash([b"7"])
+
+
+def grant(amount: int, *, keyed: bool = False) -> Submission:
+    return Submission(
+        command=GrantTokens(account_id="ann", amount=amount, reason="promo"),
+        actor="test",
+        key_id=KEY if keyed else None,
+        input_hash=INPUT if keyed else None,
+    )
+
+
+def opened(database: databases.Database) -> Ledger:
+    """A ledger that has written alone, and so decides ahead."""
+    ledger = Ledger(database.url)
+    opening = OpenAccount(account_id="ann", is_member=False, tokens=100)
+    ledger.record(Submission(command=opening, actor="test"))
+    ledger.record(grant(7, keyed=True))
+    ledger.record(grant(1))
+    return ledger
+
+
+def two_batches(
+    database: databases.Database, ledger: Ledger, first: list[Submission], second: list[Submission]
+) -> list[Outcome]:
+    """`first` is being written, and blocked, while `second` is decided on top of it."""
+    committer = ledger.committer
+    with ThreadPoolExecutor(len(first) + len(second)) as callers:
+        with writers_locked(database.url):
+            futures: list[Future[Outcome]] = []
+            for number, submission in enumerate(first):
+                futures.append(callers.submit(ledger.record, submission))
+                if number == 0:
+                    wait_until(lambda: committer._written is not None, "a write under way")
+            for number, submission in enumerate(second, 1):
+                futures.append(callers.submit(ledger.record, submission))
+                wait_until(
+                    lambda number=number: (
+                        committer._ahead is not None and len(committer._ahead.waiting) == number
+                    ),
+                    "a batch decided ahead",
+                )
+        return [future.result(timeout=30) for future in futures]
+
+
+def places(database: databases.Database) -> list[tuple[int, int, int]]:
+    with psycopg.connect(database.url) as connection:
+        return connection.execute(
+            "SELECT position, version, settled FROM ledger_events ORDER BY position"
+        ).fetchall()
+
+
+def test_a_repetition_in_the_batch_before_leaves_no_gap(database: databases.Database) -> None:
+    ledger = opened(database)
+    repeated, new = two_batches(database, ledger, [grant(7, keyed=True)], [grant(30)])
+    assert repeated.replayed
+    assert not new.replayed
+    assert places(database) == [(1, 1, 0), (2, 2, 100), (3, 3, 107), (4, 4, 108), (5, 5, 138)]
+    assert new.entries[0].position == 5
+    assert new.account.settled == ledger.account("ann").settled == 138
+    ledger.close()
+
+
+def test_another_process_in_between_moves_both_batches(database: databases.Database) -> None:
+    ledger = opened(database)
+    other = Ledger(database.url)
+    other.record(grant(1_000))
+    first, second = two_batches(database, ledger, [grant(20)], [grant(30)])
+    assert [first.entries[0].position, second.entries[0].position] == [6, 7]
+    assert second.account.settled == 1_158
+    assert [settled for _, _, settled in places(database)[4:]] == [1_108, 1_128, 1_158]
+    ledger.close()
+    other.close()
+
+
+def test_a_batch_decided_ahead_is_written_after_the_one_before(
+    database: databases.Database,
+) -> None:
+    ledger = opened(database)
+    outcomes = two_batches(database, ledger, [grant(20)], [grant(30), grant(40)])
+    assert [outcome.entries[0].position for outcome in outcomes] == [5, 6, 7]
+    assert [settled for _, _, settled in places(database)[4:]] == [128, 158, 198]
+    ledger.close()
