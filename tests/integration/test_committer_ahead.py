@@ -1,6 +1,7 @@
 """What was decided ahead stands on the batch before it, and falls with it."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import psycopg
 
@@ -48,13 +49,13 @@ def two_batches(
                     wait_until(lambda: committer._written is not None, "a write under way")
             for number, submission in enumerate(second, 1):
                 futures.append(callers.submit(ledger.record, submission))
-                wait_until(
-                    lambda number=number: (
-                        committer._ahead is not None and len(committer._ahead.waiting) == number
-                    ),
-                    "a batch decided ahead",
-                )
+                wait_until(partial(_decided, ledger, number), "a batch decided ahead")
         return [future.result(timeout=30) for future in futures]
+
+
+def _decided(ledger: Ledger, count: int) -> bool:
+    ahead = ledger.committer._ahead
+    return ahead is not None and len(ahead.waiting) == count
 
 
 def places(database: databases.Database) -> list[tuple[int, int, int]]:
