@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import structlog.testing
 
 import ledger.committer
 from databases import Database
@@ -239,6 +240,7 @@ def test_two_processes_on_the_hottest_account(database: Database) -> None:
         running(database.url) as one,
         running(database.url) as other,
         ThreadPoolExecutor(2 * callers) as threads,
+        structlog.testing.capture_logs() as logs,
     ):
         opened(one, tokens=200)
         calls = [threads.submit(spend, ledger) for _ in range(callers) for ledger in (one, other)]
@@ -248,6 +250,7 @@ def test_two_processes_on_the_hottest_account(database: Database) -> None:
     consumed = sum(e.fact.cost for e in entries if isinstance(e.fact, TokensConsumed))
     ended = sum(isinstance(e.fact, TokensConsumed | GenerationFailed) for e in entries)
     assert ended == sum(accepted)
+    assert logs == []  # nothing was lost, nor had to be written singly
     assert settled == {200 - consumed}
     assert entries[-1].held == 0
     assert [entry.version for entry in entries] == list(range(1, len(entries) + 1))
@@ -256,7 +259,12 @@ def test_two_processes_on_the_hottest_account(database: Database) -> None:
 def test_a_strict_default_of_the_server_changes_nothing(database: Database) -> None:
     """Under repeatable read the head would be as of before the lock."""
     strict = f"{database.url}?options=-c%20default_transaction_isolation%3Dserializable"
-    with running(strict) as one, running(strict) as other, ThreadPoolExecutor(8) as threads:
+    with (
+        running(strict) as one,
+        running(strict) as other,
+        ThreadPoolExecutor(8) as threads,
+        structlog.testing.capture_logs() as logs,
+    ):
         opened(one)
         calls = [
             threads.submit(ledger.record, plain(grant(1)))
@@ -265,6 +273,7 @@ def test_a_strict_default_of_the_server_changes_nothing(database: Database) -> N
         ]
         assert all(call.result(WAIT_SECONDS_MAX).entries for call in calls)
         assert one.account("ann").settled == 100
+    assert logs == []
     whole_log(database.url)
 
 
@@ -429,15 +438,16 @@ def test_a_repetition_is_told_although_others_stand_in_its_batch(database: Datab
     paid = keyed(request(9, generation_id), "k")
     with running(database.url) as ledger:
         opened(ledger, tokens=9)
+        opened(ledger, "bob")
         first = ledger.record(paid)
         ledger.record(plain(settle(generation_id)))
-        for _ in range(2):  # the second time nothing is read first
+        for beside in (plain(opening("eve")), plain(grant(1, "bob"))):  # cold, and known
             dearer = request(20, new_id(), prompt=prompt(20), members_only=True)
             results = in_one_batch(
                 ledger,
                 database.url,
                 [
-                    plain(opening(f"b{new_id()}")),
+                    beside,
                     keyed(dearer, "k", given=paid.command),
                     keyed(dearer, "k"),
                     plain(request(9, generation_id)),
@@ -448,7 +458,21 @@ def test_a_repetition_is_told_although_others_stand_in_its_batch(database: Datab
                 assert isinstance(result, Outcome)
                 assert (result.entries, result.replayed) == (first.entries, True)
             assert isinstance(results[2], KeyReusedError)
-            ledger.record(plain(opening(f"c{new_id()}")))
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["open", "ended"])
+def test_a_request_is_known_by_its_id_alone(database: Database, *, ended: bool) -> None:
+    """Also where there is nothing left to pay it with."""
+    generation_id = new_id()
+    with running(database.url) as ledger:
+        opened(ledger, tokens=9)
+        first = ledger.record(plain(request(9, generation_id)))
+        if ended:
+            ledger.record(plain(settle(generation_id)))
+        again = ledger.record(plain(request(9, generation_id)))
+        assert (again.entries, again.replayed) == (first.entries, True)
+    with running(database.url) as cold:
+        assert cold.record(plain(request(9, generation_id))).replayed
 
 
 def test_unknown_names_and_ids_are_simply_not_there(database: Database) -> None:

@@ -70,6 +70,15 @@ def test_nor_what_guards_it(logged: Database, change: str) -> None:
     assert rows(logged) == before
 
 
+def test_the_application_has_no_right_but_to_read_and_append(logged: Database) -> None:
+    with psycopg.connect(logged.superuser_url) as connection:
+        rights = connection.execute(
+            "SELECT r.privilege_type FROM pg_class, aclexplode(relacl) AS r"
+            " WHERE oid = 'ledger_events'::regclass AND r.grantee = 'mintage_app'::regrole"
+        ).fetchall()
+    assert set(rights) == {("SELECT",), ("INSERT",)}
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_owner_cannot_either(logged: Database, change: str) -> None:
     before = rows(logged)

@@ -33,7 +33,7 @@ from ledger.snapshots import encode_snapshots, follow_all
 from ledger.testing import START
 from ledger_samples import ACCOUNT, NOTE, grant, keyed, plain, release, request, settle
 
-GENERATIONS = [UUID(int=0x0193_0000_0000_7000_8000_0000_0000_0100 + i) for i in range(6)]
+GENERATIONS = [UUID(int=0x0193_0000_0000_7000_8000_0000_0000_0100 + i) for i in range(4)]
 generations = st.sampled_from(GENERATIONS)
 amounts = st.integers(1, 30)
 
@@ -64,7 +64,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
 submissions: st.SearchStrategy[Submission] = st.one_of(
     st.builds(plain, commands), st.builds(keyed, commands, st.sampled_from("pqrst"))
 )
-histories = st.lists(submissions, max_size=40)
+histories = st.lists(submissions, min_size=10, max_size=60)
 
 
 class Log:
