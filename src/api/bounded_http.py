@@ -1,0 +1,73 @@
+"""uvicorn's HTTP with the bounds that it lacks: the size of a head, and the time to send one.
+
+Without them one caller, without a key, could fill the memory or sit on every connection.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES_MAX = 65_536
+"""Of a request line with its headers, or of trailers; what one read brings may come on top."""
+
+HEAD_SECONDS_MAX = 15.0
+"""From the connection, or from a further request's first byte, to the end of its headers."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """For uvicorn's `http`. Too long a head is answered 400; one that takes too long is hung up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As uvicorn calls it."""
+        super().__init__(*args, **kwargs)
+        self._undigested = 0
+        self._late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        """Expect a head."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what nothing has come of yet: parts of a head, since a body is passed on."""
+        self._undigested += len(data)
+        super().data_received(data)
+        if self._undigested > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.logger.warning("Request head too large.")
+            self.send_400_response("Request head too large.")
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._head_came()
+        self._undigested = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body, which has a bound of its own."""
+        self._undigested = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body's end, trailers included."""
+        self._undigested = 0
+        super().on_message_complete()
+
+    def _expect_head(self) -> None:
+        self._head_came()
+        self._late = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.close)
+
+    def _head_came(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
