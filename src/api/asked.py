@@ -19,6 +19,8 @@ from api.refusals import BadBodyError, PictureTooLargeError
 from api.schemas import AspectRatio
 from api.threads import Threads
 from generation.pictures import UnsupportedPictureError
+from ledger.decide import COUNT_MAX
+from ledger.facts import AMOUNT_MAX
 from ledger.identity import input_hash
 
 FIELD = "reference_image"
@@ -34,9 +36,9 @@ class GenerationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     prompt_id: PromptId
     reference_image: str | None = None
-    count: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    count: Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX)] = 1
     aspect_ratio: AspectRatio = "1:1"
-    expected_cost: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] | None = None
+    expected_cost: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from api.i18n import Locale, msg
 from api.ids import NO_NUL, Note, is_id
 from api.preferences import idempotency_key
 from api.refusals import ConflictError, NotFoundError
-from api.schemas import Change, TransactionType
+from api.schemas import Change
 from api.seeing import request_of
 from api.services import Services
 from api.wording import describe_transaction
@@ -31,6 +31,7 @@ from ledger.facts import (
     TokensRevoked,
 )
 from ledger.identity import input_hash, new_id
+from projections.reads import TransactionType
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX, examples=[100])]
 _NOTE = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"

@@ -15,14 +15,13 @@ from api.schemas import (
     GenerationUrls,
     Image,
     PromptRef,
-    Status,
     StepName,
 )
 from api.wording import FAILURES
 from generation.leases import Step
 from ledger.entry import Entry
 from ledger.facts import FailureReason, GenerationFailed, GenerationRequested, TokensConsumed
-from projections.reads import GenerationRow, ImageRow
+from projections.reads import GenerationRow, ImageRow, Status
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """How the OpenAPI document tells of bodies that may be JSON or multipart, and of headers."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from litestar.openapi.spec import (
     Example,
@@ -14,8 +14,10 @@ from litestar.openapi.spec import (
 )
 
 from api.preferences import IDEMPOTENCY_KEY
+from api.schemas import AspectRatio
+from ledger.decide import COUNT_MAX
+from ledger.facts import ACCOUNT_ID, AMOUNT_MAX
 
-_RATIOS = ["1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16"]
 _EXAMPLE: dict[str, Any] = {"prompt_id": "dreamy-forest", "count": 1, "aspect_ratio": "1:1"}
 
 
@@ -26,14 +28,16 @@ def _schema(reference: Schema) -> Schema:
         required=["prompt_id"],
         additional_properties=False,
         properties={
-            "prompt_id": Schema(type=OpenAPIType.STRING, pattern="^[A-Za-z0-9_-]{1,64}$"),
+            "prompt_id": Schema(type=OpenAPIType.STRING, pattern=f"^{ACCOUNT_ID.pattern}$"),
             "reference_image": reference,
-            "count": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=4, default=1),
-            "aspect_ratio": Schema(type=OpenAPIType.STRING, enum=_RATIOS, default="1:1"),
+            "count": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=COUNT_MAX, default=1),
+            "aspect_ratio": Schema(
+                type=OpenAPIType.STRING, enum=list(get_args(AspectRatio)), default="1:1"
+            ),
             "expected_cost": Schema(
                 type=OpenAPIType.INTEGER,
                 minimum=0,
-                maximum=1_000_000_000,
+                maximum=AMOUNT_MAX,
                 description="Refused with `PRICE_CHANGED` where the cost is another.",
             ),
         },

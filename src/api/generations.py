@@ -21,14 +21,14 @@ from api.i18n import Locale
 from api.preferences import idempotency_key, wait_seconds
 from api.refusals import NotFoundError
 from api.requesting import prompt_for, request_generation
-from api.schemas import Generation, Quote, Status
+from api.schemas import Generation, Quote
 from api.seeing import request_of, see, see_again, wait_until_ended
 from api.services import Services
 from api.storing import LINK_SECONDS
 from generation.leases import steps_of
 from ledger.commands import ReleaseGeneration, Submission
 from projections.level import ensure_level
-from projections.reads import GenerationRow, ImageRow, images_of, list_generations
+from projections.reads import GenerationRow, ImageRow, Status, images_of, list_generations
 
 OPERATION = "generation"
 
@@ -91,7 +91,9 @@ async def create(
     operation_class=QuoteOperation,
     status_code=200,
     summary="What it would cost",
-    responses=refusals("PROMPT_NOT_FOUND", "INVALID_INPUT", "PAYLOAD_TOO_LARGE"),
+    responses=refusals(
+        "PROMPT_NOT_FOUND", "INVALID_INPUT", "UNSUPPORTED_IMAGE", "PAYLOAD_TOO_LARGE"
+    ),
 )
 async def quote(
     request: StrictRequest,

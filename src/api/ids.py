@@ -1,11 +1,12 @@
 """The forms of ids and texts on the wire, shared by bodies, paths and the database's limits."""
 
-import re
 from typing import Annotated
 
 import msgspec
 
-_ID = r"^[A-Za-z0-9_-]{1,64}$(?!\n)"
+from ledger.facts import ACCOUNT_ID
+
+_ID = rf"^{ACCOUNT_ID.pattern}$(?!\n)"
 NO_NUL = r"^[^\u0000]*$"
 
 AccountId = Annotated[
@@ -31,9 +32,8 @@ Email = Annotated[
     ),
 ]
 QUERY_CHARACTERS_MAX = 100
-_ID_RE = re.compile(_ID)
 
 
 def is_id(text: str) -> bool:
     """Whether an account or a prompt can have that id at all."""
-    return _ID_RE.search(text) is not None
+    return ACCOUNT_ID.fullmatch(text) is not None

@@ -6,14 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from generation.provider import Reason
+from ledger.facts import FailureReason
+from projections.reads import Status, TransactionType
 
-Status = Literal["queued", "processing", "succeeded", "failed", "canceled"]
 StepName = Literal["validating", "generating", "storing", "completed", "error"]
 AspectRatio = Literal["1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16"]
-TransactionType = Literal[
-    "token_grant", "token_purchase", "token_consumption", "token_refund", "token_adjustment"
-]
 Position = Annotated[
     int, msgspec.Meta(description="Place in the one global order of the log.", examples=[42])
 ]
@@ -56,7 +53,7 @@ class GenerationError(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed; nothing was charged."""
 
     code: Literal["GENERATION_FAILED"] = "GENERATION_FAILED"
-    reason: Reason
+    reason: FailureReason
     retryable: bool
     message: Annotated[
         str, msgspec.Meta(description="For people.", examples=["生成失败：服务繁忙。未扣费。"])

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from api.ids import AccountId
+
 PLACEHOLDER_KEY = "your-api-key-here"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-AccountId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
 
 class SettingsError(Exception):

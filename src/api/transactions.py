@@ -10,11 +10,11 @@ from api.auth import Principal
 from api.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
 from api.documented import refusals
 from api.i18n import Locale
-from api.schemas import Transaction, TransactionType
+from api.schemas import Transaction
 from api.services import Services
 from api.wording import describe_transaction
 from projections.level import ensure_level
-from projections.reads import TransactionRow, list_transactions
+from projections.reads import TransactionRow, TransactionType, list_transactions
 
 
 @get("/transactions", summary="My statement", responses=refusals("INVALID_INPUT"))

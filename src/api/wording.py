@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from api.i18n import Message, msg
 from api.schemas import StepName
-from generation.provider import Reason
+from ledger.facts import FailureReason
 
-FAILURES: Mapping[Reason, Message] = {
+FAILURES: Mapping[FailureReason, Message] = {
     "blocked": msg("Generation failed: the content was declined as unsafe. Nothing was charged."),
     "no_image": msg("Generation failed: no image came back. Nothing was charged."),
     "timeout": msg("Generation failed: the service took too long. Nothing was charged."),

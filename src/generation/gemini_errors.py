@@ -5,7 +5,8 @@ from http import HTTPStatus
 import httpx2
 
 from generation.gemini_http import AnswerEncodedError, AnswerTooLargeError, RefusedError
-from generation.provider import ProviderError, Reason
+from generation.provider import ProviderError
+from ledger.facts import FailureReason
 
 MESSAGE_CHARS_MAX = 300
 
@@ -39,7 +40,7 @@ def one_line(text: str, secret: str) -> str:
 
 
 def _failure(error: Exception) -> ProviderError:
-    reason: Reason = "invalid_response"
+    reason: FailureReason = "invalid_response"
     retryable = False
     match error:
         case RefusedError():
@@ -70,7 +71,7 @@ def _no_connection(error: Exception) -> str:
 
 def _refusal(error: RefusedError) -> ProviderError:
     code = error.code
-    reason: Reason = "provider_unavailable"
+    reason: FailureReason = "provider_unavailable"
     retryable = True
     advice = ""
     if code == HTTPStatus.TOO_MANY_REQUESTS:

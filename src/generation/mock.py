@@ -10,7 +10,8 @@ from types import MappingProxyType
 from PIL import Image
 
 from generation import drawing, pictures
-from generation.provider import ImageRequest, ProviderError, ProviderImage, Reason, Reference
+from generation.provider import ImageRequest, ProviderError, ProviderImage, Reference
+from ledger.facts import FailureReason
 
 MODEL = "mock-image-1"
 DELAY_MS_MAX = 600_000
@@ -20,7 +21,7 @@ RETRY_AFTER_SECONDS = 1.0
 
 _FAIL = re.compile(r"\[mock:fail:([a-z_]{1,40})\]")
 _DELAY = re.compile(r"\[mock:delay:(\d{1,9})\]")
-_FAILURES: Mapping[str, tuple[Reason, bool]] = MappingProxyType(
+_FAILURES: Mapping[str, tuple[FailureReason, bool]] = MappingProxyType(
     {
         "blocked": ("blocked", False),
         "no_image": ("no_image", False),

@@ -1,21 +1,10 @@
 """The provider port: what the worker asks of whoever draws the pictures."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
-Reason = Literal[
-    "blocked",
-    "no_image",
-    "timeout",
-    "rate_limited",
-    "provider_unavailable",
-    "invalid_response",
-    "storage_failed",
-    "canceled",
-    "expired",
-]
-"""Why a generation failed; the contract's closed list."""
+from ledger.facts import FailureReason
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +37,7 @@ class ProviderError(Exception):
 
     def __init__(
         self,
-        reason: Reason,
+        reason: FailureReason,
         *,
         retryable: bool,
         message: str,
@@ -56,7 +45,7 @@ class ProviderError(Exception):
     ) -> None:
         """`message` is for the log and support, in one line, without bodies or secrets."""
         super().__init__(message)
-        self.reason: Reason = reason
+        self.reason: FailureReason = reason
         self.retryable = retryable
         self.message = message
         self.retry_after_seconds = retry_after_seconds

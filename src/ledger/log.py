@@ -29,22 +29,22 @@ CHANNEL = "ledger_events"
 
 _WRITERS_LOCK = 0x6D696E74616765  # "mintage"
 
-TAIL_MAX = 10_000  # as in TAILS
+TAIL_MAX = 10_000
 """The most events by which one account is brought level in one query."""
 
 LOCK = f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"
 HEAD = "SELECT position, at FROM ledger_events ORDER BY position DESC LIMIT 1"
 # Parameters stand as {}. Ids travel as one text that the server splits: the client's array type
 # is ten times slower.
-TAILS = """
+TAILS = f"""
 SELECT row_to_json(e)::text
-FROM unnest(string_to_array({}, ','), string_to_array({}, ',')::bigint[])
+FROM unnest(string_to_array({{}}, ','), string_to_array({{}}, ',')::bigint[])
     AS known (account_id, version)
 CROSS JOIN LATERAL (
     SELECT * FROM ledger_events AS l
     WHERE l.account_id = known.account_id AND l.version > known.version
-    ORDER BY l.version LIMIT 10000
-) AS e"""
+    ORDER BY l.version LIMIT {TAIL_MAX}
+) AS e"""  # noqa: S608 - a constant
 KNOWN = """
 WITH ids AS MATERIALIZED (SELECT string_to_array({}, ',')::uuid[] AS list)
 SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.key_id = ANY(ids.list)
@@ -84,16 +84,21 @@ def join_rows(rows: Iterable[bytes]) -> str:
     return f"[{b','.join(rows).decode()}]"
 
 
+def tail_parameters(accounts: Sequence[Account]) -> tuple[str, str] | None:
+    """The parameters of `TAILS`; None where no account has an id that the log can know."""
+    accounts = [account for account in accounts if ACCOUNT_ID.fullmatch(account.account_id)]
+    ids = ",".join(account.account_id for account in accounts)
+    return (ids, ",".join(str(account.version) for account in accounts)) if accounts else None
+
+
 def select_tails(
     connection: psycopg.Connection[Any], accounts: Sequence[Account]
 ) -> Iterable[Sequence[Any]]:
     """Rows of what the log has beyond `accounts`, each account's in the order of versions."""
-    accounts = [account for account in accounts if ACCOUNT_ID.fullmatch(account.account_id)]
-    if not accounts:
+    parameters = tail_parameters(accounts)
+    if parameters is None:
         return ()
-    ids = ",".join(account.account_id for account in accounts)
-    versions = ",".join(str(account.version) for account in accounts)
-    return connection.execute(TAILS.format("%s", "%s").encode(), (ids, versions), prepare=True)
+    return connection.execute(TAILS.format("%s", "%s").encode(), parameters, prepare=True)
 
 
 def select_known(

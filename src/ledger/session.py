@@ -17,7 +17,6 @@ from ledger import log, snapshots
 from ledger.account import Account
 from ledger.commands import Beside
 from ledger.entry import Entry
-from ledger.facts import ACCOUNT_ID
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
@@ -122,12 +121,8 @@ class Session:
         return self._quoted("EXECUTE ledger_known(%s)", ",".join(map(str, ids))) if ids else ""
 
     def _tails(self, behind: Sequence[Account]) -> str:
-        behind = [account for account in behind if ACCOUNT_ID.fullmatch(account.account_id)]
-        if not behind:
-            return ""
-        ids = ",".join(account.account_id for account in behind)
-        versions = ",".join(str(account.version) for account in behind)
-        return self._quoted("EXECUTE ledger_tails(%s, %s)", ids, versions)
+        parameters = log.tail_parameters(behind)
+        return self._quoted("EXECUTE ledger_tails(%s, %s)", *parameters) if parameters else ""
 
     def _quoted(self, statement: str, *parameters: Any) -> str:
         return ClientCursor(self.connection).mogrify(statement.encode(), parameters)

@@ -25,7 +25,8 @@ from PIL import Image
 from gemini_stub import GeminiStub
 from gemini_wire import RATIOS
 from generation.gemini import ANSWER_BYTES_MAX, GeminiProvider
-from generation.provider import ImageRequest, ProviderError, Reason, Reference
+from generation.provider import ImageRequest, ProviderError, Reference
+from ledger.facts import FailureReason
 
 KEY = "AIzaSy-not-a-real-key-0123456789"
 MODEL = "gemini-3.1-flash-image"
@@ -136,7 +137,7 @@ async def test_the_last_picture_is_taken_as_it_is(stub: GeminiStub, behaviour: s
     assert drawn.data == sent
 
 
-FAILURES: list[tuple[str, Reason, bool, float | None]] = [
+FAILURES: list[tuple[str, FailureReason, bool, float | None]] = [
     ("429", "rate_limited", True, None),
     ("429:2s", "rate_limited", True, 2.0),
     ("429:0.250s", "rate_limited", True, 0.25),
@@ -195,7 +196,7 @@ FAILURES: list[tuple[str, Reason, bool, float | None]] = [
 async def test_each_failure_ends_as_documented_after_one_attempt(
     stub: GeminiStub,
     behaviour: str,
-    reason: Reason,
+    reason: FailureReason,
     retryable: bool,  # noqa: FBT001 - a column of the table
     retry_after: float | None,
 ) -> None:

@@ -16,9 +16,9 @@ from generation.provider import (
     Provider,
     ProviderError,
     ProviderImage,
-    Reason,
     Reference,
 )
+from ledger.facts import FailureReason
 
 pytestmark = pytest.mark.anyio
 SEED_TITLES = (
@@ -162,8 +162,13 @@ async def test_a_reference_goes_in_as_bytes_and_a_broken_one_fails_for_good() ->
     ],
 )
 @pytest.mark.parametrize("place", ["title", "content"])
-async def test_it_fails_as_told(name: str, reason: Reason, retryable: bool, place: str) -> None:  # noqa: FBT001 - a table's column
-    assert reason in get_args(Reason)
+async def test_it_fails_as_told(
+    name: str,
+    reason: FailureReason,
+    retryable: bool,  # noqa: FBT001 - a table's column
+    place: str,
+) -> None:
+    assert reason in get_args(FailureReason)
     with pytest.raises(ProviderError, match=name) as caught:
         await generate(request(**{place: f"before [mock:fail:{name}] after"}))
     assert (caught.value.reason, caught.value.retryable) == (reason, retryable)
