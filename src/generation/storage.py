@@ -71,6 +71,9 @@ def content_disposition(download_name: str) -> str:
         for c in unicodedata.normalize("NFC", download_name)
         if unicodedata.category(c)[0] != "C"
     )
+    stem, dot, extension = kept.rpartition(".")
+    if len(kept) > DOWNLOAD_NAME_CHARACTERS_MAX > len(dot + extension):
+        kept = stem[: DOWNLOAD_NAME_CHARACTERS_MAX - len(dot + extension)] + dot + extension
     # A leading dot would hide the file, or climb; a trailing one is lost on Windows.
     name = kept[:DOWNLOAD_NAME_CHARACTERS_MAX].strip(" .") or "image"
     fallback = "".join(c if " " <= c <= "~" else "_" for c in name)
