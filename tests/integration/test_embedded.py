@@ -279,7 +279,7 @@ def test_a_home_closed_to_the_servers_user_is_kept_elsewhere_and_says_where(tmp_
 def test_binaries_closed_to_the_servers_user_are_copied(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.embedded.files.runnable", lambda *_: False)
+    monkeypatch.setattr("ledger.embedded.binaries.runnable", lambda *_: False)
     with EmbeddedPostgres.start(home) as postgres:
         program = Path(f"/proc/{postgres.server_pid}/exe").readlink()
         copied = str(program).startswith(str(home / "postgres" / "binaries-"))

