@@ -39,9 +39,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         self.watcher.close()
         self.ledger.close()
         self.pool.close()
-        close = getattr(self.storage, "close", None)
-        if close is not None:
-            close()
+        self.storage.close()
 
 
 def build_services(settings: Settings) -> Services:

@@ -139,6 +139,9 @@ class FolderStorage:
             finally:
                 probe.unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
 
 @contextmanager
 def _translated(operation: str, key: str = "") -> Iterator[None]:

@@ -124,3 +124,7 @@ class Storage(Protocol):
     def check(self) -> None:
         """Raise `StorageUnavailableError` if storage does not answer us now; for readiness."""
         ...
+
+    def close(self) -> None:
+        """Give back connections; safe to call twice."""
+        ...

@@ -13,11 +13,11 @@ import databases
 from generation.attempt import Limits
 from generation.folder import FolderStorage
 from generation.provider import ImageRequest
-from generation.worker import Worker
+from generation.worker import VIEWS_CHANNEL, Worker
 from histories import request
 from ledger.commands import OpenAccount, Submission
 from ledger.ledger import Ledger
-from projections.advance import advance
+from projections.advance import CHANNEL, advance
 
 LEASE = "SELECT attempt, lease_until > clock_timestamp() FROM generation_leases"
 
@@ -52,6 +52,11 @@ def ledger(database: databases.Database) -> Iterator[Ledger]:
         running.record(Submission(command=opened, actor="test"))
         running.record(Submission(command=request("ada"), actor="test"))
         yield running
+
+
+def test_it_is_woken_on_the_channel_that_the_views_are_told_of() -> None:
+    # Neither package may import the other.
+    assert VIEWS_CHANNEL == CHANNEL
 
 
 @pytest.mark.anyio
