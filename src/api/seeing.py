@@ -10,6 +10,7 @@ from api.documents import Seen
 from api.refusals import NotFoundError
 from api.services import Services
 from api.threads import Connection
+from api.watcher import TooManyWatchedError
 from generation.leases import steps_of
 from ledger.entry import Entry
 from ledger.facts import GenerationRequested, TokensConsumed
@@ -48,7 +49,7 @@ async def see_again(services: Services, request: Entry) -> Seen:
 async def wait_until_ended(
     services: Services, request: Entry, seconds: float, receive: Receive
 ) -> Seen:
-    """The generation once it has ended, or as it is after that time.
+    """The generation once it has ended, or as it is after that time; at once if too many wait.
 
     Whoever hangs up (as `receive` tells) is waited for no longer; the generation goes on.
     """
@@ -65,6 +66,8 @@ async def wait_until_ended(
                 if seen.ending or left <= 0 or gone.done() or services.watcher.closing:
                     return seen
                 await wait_for(moved, min(left, LOOK_SECONDS))
+    except TooManyWatchedError:
+        return await see_again(services, request)  # accepted all the same: no reason for a 503
     finally:
         gone.cancel()
 

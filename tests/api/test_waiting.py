@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from api import generation_events
+from api import generation_events, watcher
 from api_client import Api
 from problems import refused
 
@@ -54,6 +54,15 @@ def test_a_wait_that_sees_no_end_answers_202(api: Api) -> None:
     assert answer.status_code == 202
     assert "Preference-Applied" not in answer.headers
     assert 0.9 < time.monotonic() - started < SECONDS_MAX
+
+
+def test_where_too_many_wait_already_what_was_accepted_is_still_answered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "WATCHED_MAX", 0)
+    user = api.user()
+    answer = user.post("/v1/generations", json=BODY, headers={"Prefer": "wait=30"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=61", "wait=-1", "wait=soon", "wait", ""])
