@@ -87,14 +87,17 @@ async def change(
     caller: NamedDependency[Principal],
     account_id: FromPath[str],
 ) -> AccountDocument:
-    """Membership is a fact of the log; name and role stand beside it."""
-    if not is_id(account_id) or not await services.threads.query(
-        change_profile, account_id, name=data.name, role=data.role
-    ):
+    """Membership is a fact of the log; name and role stand beside it.
+
+    The fact comes first: where the log is out of reach, nothing is changed.
+    """
+    if not is_id(account_id):
         raise NotFoundError
     if data.is_member is not None:
         command = ChangeMembership(account_id=account_id, is_member=data.is_member)
         await services.ledger.record_async(Submission(command=command, actor=caller.actor))
+    if not await services.threads.query(change_profile, account_id, name=data.name, role=data.role):
+        raise NotFoundError
     return await services.threads.query(_account, services.ledger, account_id)
 
 

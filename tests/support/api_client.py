@@ -20,6 +20,7 @@ from PIL import Image
 from api import keys
 from api.app import create_app
 from api.auth import Role
+from api.bounded_http import BoundedHttp
 from api.seed import seed
 from api.services import Services
 from api.settings import Settings
@@ -172,7 +173,7 @@ def serving(settings: Settings) -> Iterator[Api]:
     app = create_app(settings)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, log_config=None, lifespan="on", http="httptools", timeout_graceful_shutdown=5
+        app, log_config=None, lifespan="on", http=BoundedHttp, timeout_graceful_shutdown=5
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from api import logs
 from api.app import create_app_from_environ
+from api.bounded_http import BoundedHttp
 from api.launch import tether
 from api.settings import Settings
 
@@ -36,7 +37,7 @@ def serve(settings: Settings, bound: socket.socket) -> bool:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -81,9 +82,12 @@ def _allow_files() -> None:
 
 
 def _hand_on(settings: Settings) -> None:
-    """The serving processes read their settings from the environment again."""
+    """The serving processes read their settings from the environment again.
+
+    Without the owner's address: what answers strangers must not be able to change the log.
+    """
     os.environ["DATABASE_URL"] = settings.database_url or ""
-    os.environ["MIGRATION_DATABASE_URL"] = settings.migration_database_url or ""
+    os.environ.pop("MIGRATION_DATABASE_URL", None)
 
 
 def _share_metrics(settings: Settings) -> None:

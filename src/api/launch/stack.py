@@ -166,11 +166,10 @@ def _own_server(home: Path) -> EmbeddedPostgres:
 
 
 def _environ(environ: Mapping[str, str], settings: Settings, metrics: Path) -> dict[str, str]:
-    return {
-        **environ,
+    # Not the owner's address: no role of the service may change the log.
+    return {name: value for name, value in environ.items() if name != "MIGRATION_DATABASE_URL"} | {
         "MINTAGE_HOME": str(settings.home),
         "DATABASE_URL": settings.database_url or "",
-        "MIGRATION_DATABASE_URL": settings.migration_database_url or "",
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
 
