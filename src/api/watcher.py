@@ -102,7 +102,7 @@ class Watcher:
                     application_name="mintage watcher",
                 ) as connection:
                     self._listen(connection)
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits depends on this thread
                 _log.warning("listening interrupted", error=type(error).__name__)
                 self._stop.wait(RECONNECT_SECONDS)
         with self._lock:

@@ -7,6 +7,7 @@ import msgspec
 import psycopg
 
 from generation import metrics
+from ledger.batch import Outcome
 from ledger.commands import ReleaseGeneration, Submission
 from ledger.ledger import Ledger
 
@@ -33,14 +34,24 @@ def overdue(
     return [Overdue(*row) for row in rows]
 
 
-def expire(ledger: Ledger, generation: Overdue) -> bool:
-    """Release it, unless it has ended after all; returns whether this ended it."""
+def release(generation: Overdue) -> Submission:
+    """What ends it, if nothing else has."""
     command = ReleaseGeneration(
         account_id=generation.account_id,
         generation_id=generation.generation_id,
         reason="expired",
         retryable=True,
     )
-    ended = not ledger.record(Submission(command=command, actor="system:expiry")).replayed
+    return Submission(command=command, actor="system:expiry")
+
+
+def expire(ledger: Ledger, generation: Overdue) -> bool:
+    """Release it, unless it has ended after all; returns whether this ended it."""
+    return count(ledger.record(release(generation)))
+
+
+def count(outcome: Outcome) -> bool:
+    """Count an expiry; whether it is what ended the generation."""
+    ended = not outcome.replayed
     metrics.EXPIRED.inc(ended)
     return ended

@@ -3,6 +3,7 @@
 Decided against the log, never a view, and only after a grace longer than any lease.
 """
 
+import threading
 import time
 from uuid import UUID
 
@@ -22,10 +23,19 @@ _log = structlog.get_logger("generation.sweep")
 class Sweep:
     """Walks all of storage once a `run`. `grace_seconds` must exceed a generation's life."""
 
-    def __init__(self, ledger: Ledger, storage: Storage, *, grace_seconds: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        storage: Storage,
+        *,
+        grace_seconds: float,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """Once `stopping` is set, a running `run` ends within one object."""
         self._ledger = ledger
         self._storage = storage
         self._grace_seconds = grace_seconds
+        self._stopping = stopping or threading.Event()
 
     def run(self) -> int:
         """Delete what is unnamed and old enough; returns how many objects."""
@@ -36,7 +46,10 @@ class Sweep:
             if not page:
                 break
             after = page[-1].key
-            swept += sum(self._sweep(found) for found in page)
+            for found in page:
+                if self._stopping.is_set():
+                    return swept
+                swept += self._sweep(found)
         if swept:
             _log.info("objects swept", objects=swept)
         return swept

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
@@ -58,16 +59,23 @@ class Worker:
         self._running: dict[UUID, tuple[Lease, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._sweep_stopping = threading.Event()
 
     def stop(self) -> None:
         """Ask `run` to end; call it on the loop that runs it."""
         self._stopping.set()
+        self._sweep_stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
         """Work until `stop`. A database that is away is waited for."""
         heartbeat = min(self._limits.lease_seconds / 3, HEARTBEAT_SECONDS_MAX)
-        sweep = Sweep(self._ledger, self._storage, grace_seconds=self._grace_seconds())
+        sweep = Sweep(
+            self._ledger,
+            self._storage,
+            grace_seconds=self._grace_seconds(),
+            stopping=self._sweep_stopping,
+        )
         loops = (
             self._again("claim", 0, self._claim),
             self._again("heartbeat", heartbeat, self._heartbeat),
@@ -170,8 +178,9 @@ class Worker:
         expired = await self._database.run(
             expiry.overdue, deadline_seconds=self._limits.deadline_seconds
         )
-        for generation in expired:
-            await self._database.thread(expiry.expire, self._ledger, generation)
+        released = (self._ledger.record_async(expiry.release(each)) for each in expired)
+        for outcome in await asyncio.gather(*released):
+            expiry.count(outcome)
 
     async def _abandon(self) -> None:
         held = list(self._running.values())

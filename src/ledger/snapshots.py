@@ -16,12 +16,18 @@ from ledger.facts import ACCOUNT_ID
 from ledger.log import TAIL_MAX, entries, select_tails
 
 SAVE = """
-INSERT INTO account_snapshots (account_id, version, state)
-SELECT account_id, version, state
-FROM json_to_recordset({}::json) AS r (account_id text, version bigint, state jsonb)
-ON CONFLICT (account_id) DO UPDATE SET version = EXCLUDED.version, state = EXCLUDED.state
-WHERE account_snapshots.version < EXCLUDED.version"""
-_LOAD = "SELECT state::text FROM account_snapshots WHERE account_id = ANY(%s)"
+INSERT INTO account_snapshots (account_id, version, shape, state)
+SELECT account_id, version, shape, state
+FROM json_to_recordset({}::json)
+    AS r (account_id text, version bigint, shape integer, state jsonb)
+ON CONFLICT (account_id) DO UPDATE
+    SET version = EXCLUDED.version, shape = EXCLUDED.shape, state = EXCLUDED.state
+WHERE account_snapshots.version < EXCLUDED.version
+    OR account_snapshots.shape < EXCLUDED.shape"""
+_LOAD = "SELECT state::text FROM account_snapshots WHERE account_id = ANY(%s) AND shape = %s"
+
+SHAPE = 1
+"""Count this up whenever `Account` gains, loses or reinterprets a field: old ones are not read."""
 
 _decode = msgspec.json.Decoder(Account).decode
 
@@ -50,7 +56,7 @@ def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dic
     """Accounts as the log has them now; an id that it does not know is an account unopened."""
     accounts = {account_id: Account(account_id=account_id) for account_id in account_ids}
     storable = [account_id for account_id in account_ids if ACCOUNT_ID.fullmatch(account_id)]
-    for (state,) in connection.execute(_LOAD, (storable,)):
+    for (state,) in connection.execute(_LOAD, (storable, SHAPE)):
         account = _decode(state)
         accounts[account.account_id] = account
     behind = list(accounts.values())
@@ -63,5 +69,8 @@ def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dic
 
 def encode_snapshots(accounts: Sequence[Account]) -> str:
     """The one parameter of `SAVE`."""
-    rows = [{"account_id": a.account_id, "version": a.version, "state": a} for a in accounts]
+    rows = [
+        {"account_id": a.account_id, "version": a.version, "shape": SHAPE, "state": a}
+        for a in accounts
+    ]
     return msgspec.json.encode(rows).decode()

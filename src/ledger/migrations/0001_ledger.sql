@@ -37,9 +37,10 @@ CREATE TRIGGER ledger_events_append_only
 
 -- What deciding starts from instead of an account's first event; always recomputable.
 CREATE TABLE account_snapshots (
-    account_id text   PRIMARY KEY,
-    version    bigint NOT NULL,
-    state      jsonb  NOT NULL
+    account_id text    PRIMARY KEY,
+    version    bigint  NOT NULL,
+    shape      integer NOT NULL,
+    state      jsonb   NOT NULL
 );
 
 -- Free text that a fact refers to by id, kept out of the log so that it can be erased.
