@@ -116,14 +116,15 @@ class CuttingProxy:
                     continue
                 if where == "half":
                     server.sendall(message[: len(message) // 2])
-                elif where == "after":
+                if where == "after":
                     swallow.set()
                     server.sendall(message)
                     assert answered.wait(SECONDS_MAX)
                     if not swallow.is_set():  # nothing was committed: wait for the next
                         answered.clear()
                         continue
-                self.cuts += 1
+                else:
+                    self.cuts += 1
                 break
         _hang_up(client)
         _hang_up(server)
@@ -139,14 +140,16 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while data := server.recv(CHUNK):
                 kept += data
-                if swallow.is_set() and kept[-6:-1] != _READY:
+                # Asked once: what is sent on below may bring the next COMMIT.
+                swallowing = swallow.is_set()
+                if swallowing and kept[-6:-1] != _READY:
                     continue
-                if swallow.is_set() and kept.endswith(b"I"):
-                    answered.set()
+                if swallowing and kept.endswith(b"I"):
+                    self.cuts += 1  # before anyone can notice
                     break
                 client.sendall(kept)
                 kept = b""
-                if swallow.is_set():
+                if swallowing:
                     with self._gate:
                         self._plan.insert(0, "after")
                         self._refusing = False
