@@ -11,15 +11,15 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from api import logs
-from api.auth import current
-from api.bodies import BODY_BYTES_MAX, StrictRequest
-from api.errors import answer
-from api.i18n import Locale, locale_of
-from api.observe import Observe
-from api.openapi import openapi_config
+from api.http.auth import current
+from api.http.bodies import BODY_BYTES_MAX, StrictRequest
+from api.http.observe import Observe
+from api.openapi.document import openapi_config
+from api.problems.errors import answer
 from api.routes import route_handlers
 from api.services import Services, build_services
 from api.settings import Settings
+from api.texts.i18n import Locale, locale_of
 
 MULTIPART_PARTS_MAX = 20
 

@@ -123,8 +123,8 @@ def _sentence(error: Exception) -> str | None:
                 return f"the database is out of reach: {_first_line(error)}"
             case "ledger.errors.LedgerUnavailableError":
                 return "the database went out of reach: whether it was done is unknown, so look"
-            case "ledger.errors.LedgerError" | "api.refusals.EdgeError":
-                errors = importlib.import_module("api.errors")
+            case "ledger.errors.LedgerError" | "api.problems.refusals.EdgeError":
+                errors = importlib.import_module("api.problems.errors")
                 return str(errors.problem_of(error).detail.text("en"))
             case (
                 "ledger.embedded.errors.EmbeddedPostgresError"

@@ -8,8 +8,8 @@ import structlog
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.documented import problems
-from api.refusals import NotReadyError
+from api.openapi.documented import problems
+from api.problems.refusals import NotReadyError
 from api.services import Services
 from api.threads import Connection
 from projections.failures import failures

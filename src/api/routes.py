@@ -6,22 +6,16 @@ A path has one router: Litestar takes no second one for it.
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from api import (
-    accounts,
-    balances,
-    changes,
-    files,
-    generation_events,
-    generations,
-    health,
-    images,
-    keys,
-    metrics,
-    prompts,
-    transactions,
-)
-from api.auth import requires
-from api.bodies import BODY_BYTES_MAX
+from api import health, metrics
+from api.accounts import balances, grants, keys, transactions
+from api.accounts import handlers as accounts
+from api.generations import events
+from api.generations import handlers as generations
+from api.http.auth import requires
+from api.http.bodies import BODY_BYTES_MAX
+from api.images import files
+from api.images import handlers as images
+from api.prompts import handlers as prompts
 
 
 def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
@@ -40,8 +34,8 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 generations.get_one,
                 generations.cancel,
                 generations.reference,
-                generation_events.events,
-                changes.refund,
+                events.events,
+                grants.refund,
             ],
             guards=[requires("user")],
             tags=["generations"],
@@ -79,8 +73,8 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
             route_handlers=[
                 accounts.create,
                 accounts.change,
-                changes.grant,
-                changes.revoke,
+                grants.grant,
+                grants.revoke,
                 keys.create,
                 keys.list_keys,
                 keys.revoke,

@@ -2,9 +2,9 @@
 
 import contextlib
 
-from api import prompt_store
-from api.account_store import CREATE_PROFILE
-from api.prompt_store import PromptText
+from api.accounts.store import CREATE_PROFILE
+from api.prompts import store as prompt_store
+from api.prompts.store import PromptText
 from api.services import Services
 from ledger.commands import Beside, OpenAccount, Submission
 from ledger.errors import AccountExistsError, BesideConflictError

@@ -6,11 +6,11 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from api.flights import Flights
+from api.generations.flights import Flights
+from api.generations.watcher import Watcher
 from api.settings import Settings, SettingsError
 from api.storing import build_storage
 from api.threads import CONNECTIONS_MAX, Threads
-from api.watcher import Watcher
 from generation.storage import Storage
 from ledger.ledger import Ledger
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from api.ids import AccountId
+from api.http.ids import AccountId
 
 PLACEHOLDER_KEY = "your-api-key-here"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from api import bounded_http
-from api.bounded_http import HEAD_BYTES_MAX, BoundedHttp
+from api.http import bounded_http
+from api.http.bounded_http import HEAD_BYTES_MAX, BoundedHttp
 
 BEGUN = b"POST / HTTP/1.1\r\nHost: x\r\n"
 

@@ -13,9 +13,10 @@ import structlog
 from litestar.handlers import HTTPRouteHandler
 
 import databases
-from api import balances, health
-from api.asked import GenerationBody
-from api.problem import CODES
+from api import health
+from api.accounts import balances
+from api.generations.asked import GenerationBody
+from api.problems.problem import CODES
 from api_client import Api, serving, settings_for
 from problems import refused
 

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from api import generation_events, watcher
+from api.generations import events, watcher
 from api_client import Api
 from problems import refused
 
@@ -168,8 +168,8 @@ def test_a_failure_ends_with_the_error(api: Api) -> None:
 
 
 def test_a_comment_keeps_the_stream_alive(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert generation_events.PING_SECONDS <= 15
-    monkeypatch.setattr(generation_events, "PING_SECONDS", 0.1)
+    assert events.PING_SECONDS <= 15
+    monkeypatch.setattr(events, "PING_SECONDS", 0.1)
     user = api.user()
     asked = user.post("/v1/generations", json=BODY).json()
     with user.stream("GET", asked["urls"]["events"], timeout=SECONDS_MAX) as response:

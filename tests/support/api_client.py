@@ -17,10 +17,10 @@ import uvicorn
 from litestar import Litestar
 from PIL import Image
 
-from api import keys
+from api.accounts import keys
 from api.app import create_app
-from api.auth import Role
-from api.bounded_http import BoundedHttp
+from api.http.auth import Role
+from api.http.bounded_http import BoundedHttp
 from api.seed import seed
 from api.services import Services
 from api.settings import Settings

@@ -12,10 +12,10 @@ from babel.messages.pofile import read_po
 from eventsourcing import persistence
 
 import api
-from api import refusals
-from api.errors import problem_of
-from api.i18n import LOCALES, locale_of, msg
-from api.problem import CODES
+from api.problems import refusals
+from api.problems.errors import problem_of
+from api.problems.problem import CODES
+from api.texts.i18n import LOCALES, locale_of, msg
 from generation.storage import StorageUnavailableError
 from ledger import errors
 from ledger.errors import LedgerError, Refusal

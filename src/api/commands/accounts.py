@@ -9,16 +9,16 @@ import click
 import msgspec
 import psycopg
 
-from api.account_store import CREATE_PROFILE, change_profile, numbers_of, profile_of
-from api.accounts import AccountDocument, NewAccount
-from api.changes import NewGrant
+from api.accounts.grants import NewGrant
+from api.accounts.handlers import AccountDocument, NewAccount
+from api.accounts.keys import NewKey, create_key
+from api.accounts.store import CREATE_PROFILE, change_profile, numbers_of, profile_of
 from api.console import json_option, print_json
-from api.field_errors import field_problem
-from api.ids import is_id
-from api.keys import NewKey, create_key
+from api.http.ids import is_id
 from api.launch.quiet import quiet_logs
 from api.opening import check_migrated, opened
-from api.refusals import NotFoundError
+from api.problems.field_errors import field_problem
+from api.problems.refusals import NotFoundError
 from api.settings import Settings
 from ledger.commands import Beside, GrantTokens, OpenAccount, Submission
 from ledger.errors import AccountNotFoundError

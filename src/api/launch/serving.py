@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from api import logs
 from api.app import create_app_from_environ
-from api.bounded_http import BoundedHttp
+from api.http.bounded_http import BoundedHttp
 from api.launch import tether
 from api.settings import Settings
 

@@ -1,0 +1,1 @@
+"""Accounts, their tokens and their keys: the caller's own and, for admins, all."""

@@ -1,0 +1,52 @@
+"""What the caller has, and who the caller is."""
+
+from litestar import get
+from litestar.di import NamedDependency
+
+from api.accounts.store import Numbers, numbers_of, profile_of
+from api.http.auth import Principal
+from api.http.schemas import Balance, Me
+from api.openapi.documented import refusals
+from api.services import Services
+from api.threads import Connection
+from ledger.ledger import Ledger
+
+
+@get("/balance", summary="My tokens", responses=refusals())
+async def balance(
+    services: NamedDependency[Services], caller: NamedDependency[Principal]
+) -> Balance:
+    """All of it at one position of the log, never older than what was acknowledged."""
+    numbers = await services.threads.query(numbers_of, services.ledger, caller.account)
+    return Balance(
+        account_id=caller.account,
+        is_member=numbers.is_member,
+        available=numbers.available,
+        held=numbers.held,
+        settled=numbers.settled,
+        position=numbers.position,
+    )
+
+
+@get("/me", summary="Who I am", responses=refusals())
+async def me(services: NamedDependency[Services], caller: NamedDependency[Principal]) -> Me:
+    """The balance, the profile, and the role that these credentials carry."""
+    return await services.threads.query(_me, services.ledger, caller)
+
+
+def _me(connection: Connection, ledger: Ledger, caller: Principal) -> Me:
+    numbers, profile = Numbers(), None
+    if caller.account_id is not None:
+        numbers = numbers_of(connection, ledger, caller.account_id)
+        profile = profile_of(connection, caller.account_id)
+    return Me(
+        account_id=caller.account_id,
+        is_member=numbers.is_member,
+        available=numbers.available,
+        held=numbers.held,
+        settled=numbers.settled,
+        position=numbers.position,
+        email=profile.email if profile else None,
+        name=profile.name if profile else "",
+        role=caller.role,
+    )

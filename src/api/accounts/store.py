@@ -1,0 +1,70 @@
+"""Accounts as the edge needs them: their numbers from the log, their profiles beside it."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.rows import class_row
+
+from api.http.auth import Role
+from api.problems.refusals import NotFoundError
+from api.threads import Connection
+from ledger.ledger import Ledger
+
+CREATE_PROFILE = "INSERT INTO profiles (account_id, email, name) VALUES (%s, %s, %s)"
+_PROFILE = "SELECT account_id, email, name, role, created_at FROM profiles WHERE account_id = %s"
+_CHANGE = """
+UPDATE profiles SET name = coalesce(%(name)s, name), role = coalesce(%(role)s, role)
+WHERE account_id = %(account_id)s"""
+_POSITION = "SELECT position FROM ledger_events WHERE account_id = %s AND version = %s"
+
+
+class Numbers(msgspec.Struct, frozen=True, kw_only=True):
+    """An account at one position; zeros where there is no account."""
+
+    is_member: bool = False
+    settled: int = 0
+    held: int = 0
+    position: int = 0
+
+    @property
+    def available(self) -> int:
+        """Tokens that a new generation may hold."""
+        return self.settled - self.held
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Who an account is."""
+
+    account_id: str
+    email: str
+    name: str
+    role: Role
+    created_at: datetime
+
+
+def numbers_of(connection: Connection, ledger: Ledger, account_id: str) -> Numbers:
+    """The account now. Raises `NotFoundError`."""
+    account = ledger.account(account_id)
+    if not account.is_open:
+        raise NotFoundError
+    # The place of the very event that the numbers follow from: it never changes.
+    row = connection.execute(_POSITION, (account_id, account.version)).fetchone()
+    assert row is not None
+    return Numbers(
+        is_member=account.is_member, settled=account.settled, held=account.held, position=row[0]
+    )
+
+
+def profile_of(connection: Connection, account_id: str) -> Profile | None:
+    """The profile, if there is one."""
+    with connection.cursor(row_factory=class_row(Profile)) as cursor:
+        return cursor.execute(_PROFILE, (account_id,)).fetchone()
+
+
+def change_profile(
+    connection: Connection, account_id: str, *, name: str | None, role: Role | None
+) -> bool:
+    """Whether there is such a profile; None leaves a value as it is."""
+    values: dict[str, Any] = {"account_id": account_id, "name": name, "role": role}
+    return connection.execute(_CHANGE, values).rowcount == 1

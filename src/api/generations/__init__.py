@@ -1,0 +1,1 @@
+"""Asking for images, following a generation to its end, cancelling it."""

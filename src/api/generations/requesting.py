@@ -1,0 +1,132 @@
+"""Accepting a generation: known key, prompt, cheap refusals, reference stored, hold recorded."""
+
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from api.generations.asked import Asked
+from api.http.auth import Principal
+from api.problems.refusals import KeyReusedByOtherInputError, PromptNotFoundError
+from api.prompts.store import PromptRow, latest
+from api.services import Services
+from generation.objects import reference_key
+from generation.pictures import CleanPicture, clean_reference
+from generation.storage import StorageError
+from ledger.account import Account
+from ledger.commands import RequestGeneration, Submission
+from ledger.decide import decide
+from ledger.entry import Entry
+from ledger.errors import LedgerBusyError, Refusal
+from ledger.facts import PromptVersion, StoredReference
+from ledger.identity import new_id
+from ledger.ledger import Ledger
+
+_log = structlog.get_logger("api.requesting")
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The request's entry. `account` is the account after it; None where it was replayed."""
+
+    entry: Entry
+    account: Account | None = None
+
+
+async def request_generation(
+    services: Services, caller: Principal, asked: Asked, key_id: UUID | None
+) -> Accepted:
+    """Hold the cost, durably. A key seen before with the same input is answered from the log.
+
+    Raises the ledger's refusals, `PromptNotFoundError`, `KeyReusedByOtherInputError`,
+    `UnsupportedPictureError` and, with the outcome unknown, `LedgerUnavailableError`.
+    """
+    if key_id is None:
+        return await _accept(services, caller, asked, None)
+    async with services.flights.alone(key_id):
+        earlier = await services.threads.read(services.ledger.find, key_id)
+        if earlier is None:
+            return await _accept(services, caller, asked, key_id)
+    if earlier.input_hash != asked.hash:
+        raise KeyReusedByOtherInputError
+    return Accepted(entry=earlier)
+
+
+async def prompt_for(services: Services, prompt_id: str) -> PromptRow:
+    """The prompt as it is now. Raises `PromptNotFoundError`, also for a hidden one."""
+    prompt = await services.threads.query(latest, prompt_id)
+    if prompt is None:
+        raise PromptNotFoundError
+    return prompt
+
+
+async def _accept(
+    services: Services, caller: Principal, asked: Asked, key_id: UUID | None
+) -> Accepted:
+    prompt = await prompt_for(services, asked.prompt_id)
+    command = RequestGeneration(
+        account_id=caller.account,
+        generation_id=new_id(),
+        prompt=PromptVersion(
+            id=prompt.id, version=prompt.version, title=prompt.title, token_cost=prompt.token_cost
+        ),
+        members_only=prompt.members_only,
+        count=asked.count,
+        aspect_ratio=asked.aspect_ratio,
+        expected_cost=asked.expected_cost,
+        rate_per_minute=services.settings.rate_limit_generations_per_minute,
+    )
+    if asked.reference is not None:
+        # Refuse what can be refused before a picture is decoded and stored for nothing.
+        await services.threads.read(_dry_run, services.ledger, command)
+        reference = await _store(services, command, asked.reference)
+        command = msgspec.structs.replace(command, reference=reference)
+    submission = Submission(
+        command=command,
+        actor=caller.actor,
+        key_id=key_id,
+        input_hash=asked.hash if key_id else None,
+    )
+    try:
+        outcome = await services.ledger.record_async(submission)
+    except (Refusal, LedgerBusyError):
+        await _forget(services, command.reference)
+        raise
+    # Where none of these is known (a lost connection, a wait given up) the sweeper asks the log.
+    if outcome.replayed:
+        await _forget(services, command.reference)
+        return Accepted(entry=outcome.entries[0])
+    return Accepted(entry=outcome.entries[0], account=outcome.account)
+
+
+async def _store(services: Services, command: RequestGeneration, data: bytes) -> StoredReference:
+    clean = await services.threads.picture(_clean, services.ledger, command, data)
+    key = reference_key(command.account_id, command.generation_id, clean.mime_type)
+    storage = services.storage
+    await services.threads.store(storage.put, key, clean.data, mime_type=clean.mime_type)
+    return StoredReference(
+        key=key,
+        sha256=hashlib.sha256(clean.data).hexdigest(),
+        mime_type=clean.mime_type,
+        bytes=len(clean.data),
+    )
+
+
+def _dry_run(ledger: Ledger, command: RequestGeneration) -> None:
+    decide(ledger.account(command.account_id), command, datetime.now(UTC))
+
+
+def _clean(ledger: Ledger, command: RequestGeneration, data: bytes) -> CleanPicture:
+    # Once more: while this one waited for its turn, others may have spent the tokens.
+    _dry_run(ledger, command)
+    return clean_reference(data)
+
+
+async def _forget(services: Services, reference: StoredReference | None) -> None:
+    if reference is None:
+        return
+    try:
+        await services.threads.store(services.storage.delete, reference.key)
+    except StorageError as error:
+        _log.warning("unused reference left to the sweeper", error=str(error))

@@ -1,0 +1,1 @@
+"""HTTP itself: who calls, bodies in and documents out, cursors, headers, bounds."""

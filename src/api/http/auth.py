@@ -1,0 +1,98 @@
+"""Who is asking: API keys, looked up in every request so that a revoked one stops at once."""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, cast
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from api.problems.refusals import ForbiddenError, UnauthenticatedError
+from api.services import Services
+from api.texts.i18n import msg
+from api.threads import Connection
+
+Role = Literal["user", "support", "admin"]
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+
+KEY_CHARACTERS_MAX = 256
+_RANK: dict[Role, int] = {"user": 0, "support": 1, "admin": 2}
+_FIND = """
+SELECT id, account_id, role FROM api_keys WHERE hash = %s AND revoked_at IS NULL"""
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller. `actor` is what the log remembers; support and admins may have no account."""
+
+    actor: str
+    role: Role
+    account_id: str | None
+
+    def may(self, role: Role) -> bool:
+        """Whether the caller's role is that one or a higher one."""
+        return _RANK[self.role] >= _RANK[role]
+
+    @property
+    def account(self) -> str:
+        """The caller's own account. Raises `ForbiddenError` where there is none."""
+        if self.account_id is None:
+            raise ForbiddenError(msg("This key belongs to no account."))
+        return self.account_id
+
+
+BOOTSTRAP = Principal(actor="admin:bootstrap", role="admin", account_id=None)
+
+
+def key_hash(key: str) -> bytes:
+    """What is stored of a key. Keys are random and long, so no salt is needed."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def requires(role: Role) -> Guard:
+    """A guard that lets only callers with that role or a higher one pass, and binds the caller.
+
+    Every route below /v1 has one; one that forgets it has no caller to work with and fails.
+    """
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        principal: Principal | None = connection.scope.get("user")  # a guard before this one
+        if principal is None:
+            principal = await authenticate(connection)
+            structlog.contextvars.bind_contextvars(
+                account_id=principal.account_id, actor=principal.actor
+            )
+            connection.scope["user"] = principal
+        if not principal.may(role):
+            raise ForbiddenError(msg("Your role does not allow this."))
+
+    return guard
+
+
+async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """The caller. Raises `UnauthenticatedError`."""
+    services = cast("Services", connection.app.state.services)
+    scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer" or not 0 < len(key) <= KEY_CHARACTERS_MAX:
+        raise UnauthenticatedError
+    admin_key = services.settings.mintage_admin_key
+    if admin_key is not None and hmac.compare_digest(key.encode(), admin_key.encode()):
+        return BOOTSTRAP
+    return await services.threads.query(_find, key_hash(key))
+
+
+def current(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """The caller that the guard has let in; injected as `caller`."""
+    return cast("Principal", request.scope["user"])
+
+
+def _find(connection: Connection, hashed: bytes) -> Principal:
+    row: tuple[UUID, str | None, Role] | None = connection.execute(_FIND, (hashed,)).fetchone()
+    if row is None:
+        raise UnauthenticatedError
+    key_id, account_id, role = row
+    return Principal(actor=f"key:{key_id}", role=role, account_id=account_id)

@@ -1,0 +1,1 @@
+"""What came of generations: listed, marked, fetched by link."""

@@ -1,0 +1,1 @@
+"""The OpenAPI document, and what handlers tell it of themselves."""

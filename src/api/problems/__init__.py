@@ -1,0 +1,1 @@
+"""What is refused, and the problem document (RFC 9457) that each error becomes."""

@@ -1,0 +1,1 @@
+"""What can be drawn: listed for everyone, kept by admins."""

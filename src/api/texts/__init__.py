@@ -1,0 +1,1 @@
+"""Texts for people, in the languages of the catalogues in `locale`."""
