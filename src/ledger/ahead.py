@@ -12,6 +12,7 @@ from ledger.batch import Batch, Outcome
 from ledger.clock import now_after
 from ledger.commands import ReleaseGeneration, SettleGeneration, Submission
 from ledger.errors import LedgerError
+from ledger.log import Head
 
 T = TypeVar("T")
 
@@ -26,6 +27,11 @@ class Ahead(Generic[T]):
         self.submissions: list[Submission] = []
         self.waiting: list[T] = []
         self.results: list[Outcome | LedgerError] = []
+
+    @property
+    def end(self) -> Head:
+        """Where the log ends once this is written."""
+        return Head((self.batch.position, self.batch.at))
 
     def take(self, submission: Submission, waiting: T) -> bool:
         """Decide a command; False, with nothing taken in, where it has to be read for."""

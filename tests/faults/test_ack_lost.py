@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-import ledger.committer
+import ledger.recording
 from cutting_proxy import CuttingProxy, Where
 from databases import Database
 from ledger.batch import Outcome
@@ -52,7 +52,7 @@ class Through(NamedTuple):
 
 @pytest.fixture
 def through(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
-    monkeypatch.setattr(ledger.committer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(ledger.recording, "RETRY_SECONDS", 0.01)
     with (
         CuttingProxy(database.url) as proxy,
         running(proxy.url) as behind,

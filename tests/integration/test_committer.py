@@ -12,6 +12,7 @@ import pytest
 import structlog.testing
 
 import ledger.committer
+import ledger.recording
 from databases import Database
 from ledger import snapshots
 from ledger.account import Account
@@ -498,7 +499,7 @@ def test_a_corrupt_stream_is_told_and_harms_no_other(database: Database) -> None
 def test_a_lock_that_is_held_too_long_is_not_waited_for_in_vain(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger.committer, "ATTEMPTS_MAX", 1)
+    monkeypatch.setattr(ledger.recording, "ATTEMPTS_MAX", 1)
     impatient = f"{database.url}?options=-c%20lock_timeout%3D100"
     with running(impatient) as waiting:
         opened(waiting)

@@ -1,0 +1,234 @@
+"""Recording a batch: by reading under the writers' lock, or as it was decided ahead.
+
+A batch whose answer was lost is tried again with every command looked up, for it may be in the log;
+one that fails otherwise is written singly, once, so that the command at fault sinks alone.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from ledger import metrics, snapshots
+from ledger.account import Account
+from ledger.accounts import AccountCache
+from ledger.ahead import Ahead
+from ledger.batch import Batch, Outcome
+from ledger.clock import now_after
+from ledger.commands import (
+    GrantTokens,
+    RefundGeneration,
+    ReleaseGeneration,
+    RequestGeneration,
+    SettleGeneration,
+    Submission,
+)
+from ledger.errors import BesideConflictError, LedgerError, LedgerUnavailableError, Refusal
+from ledger.identity import ending_id, fact_id
+from ledger.log import TABLE, Head
+from ledger.session import Session
+
+ATTEMPTS_MAX = 3
+RETRY_SECONDS = 0.2
+
+Result = Outcome | LedgerError
+"""What the caller of one command is handed, or what is raised to it."""
+
+_log = structlog.get_logger("ledger.recording")
+
+
+class Recording:
+    """Owns the session and the cached accounts. For one thread at a time, but for `write_ahead`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._accounts = AccountCache()
+        self._session: Session | None = None
+        self._unanswered: Sequence[Result] = ()
+
+    def ahead(self) -> "Ahead[Any] | None":
+        """A batch to be decided without reading; None while another process may have written."""
+        return Ahead(self._accounts) if self._session and self._accounts.alone else None
+
+    def keep(self, ahead: "Ahead[Any]") -> list[Account]:
+        """Go on from `ahead` as if it were written; returns the snapshots due with it."""
+        due = self._accounts.snapshots_due(ahead.batch.accounts)
+        self._accounts.put(ahead.batch.accounts, head=ahead.end)
+        return due
+
+    def write_ahead(self, ahead: "Ahead[Any]", due: Sequence[Account]) -> None:
+        """Write what was decided ahead; the only call that another thread may make."""
+        started = time.perf_counter()
+        assert self._session is not None
+        batch = ahead.batch
+        self._session.commit(rows=batch.rows, beside=batch.beside, due=due, begin=True)
+        _count(ahead.submissions, ahead.results, time.perf_counter() - started)
+
+    def retry(
+        self, failed: "Ahead[Any]", since: "Ahead[Any] | None", error: BaseException
+    ) -> list[Result]:
+        """Record by reading what could not be written ahead; `since` stood on it, and is void."""
+        if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.table_name == TABLE:
+            # Another process wrote, or an id was in the log: nothing is wrong but our guess.
+            names = {*failed.batch.accounts, *(since.batch.accounts if since else ())}
+            self._accounts.retract(names, head=failed.head)
+            if self._session:
+                with contextlib.suppress(psycopg.Error):  # the next attempt meets it again
+                    self._session.roll_back()
+            return self.record(failed.submissions)
+        _log.warning("batch not written", error=type(error).__name__)
+        metrics.LOST_CONNECTIONS.inc(isinstance(error, psycopg.OperationalError))
+        self.close()
+        return self.record(failed.submissions, unanswered=failed.results)
+
+    def record(
+        self,
+        submissions: Sequence[Submission],
+        *,
+        unanswered: Sequence[Result] | None = None,
+    ) -> list[Result]:
+        """Decide and write; one result a command, in order.
+
+        `unanswered` is what had been decided when an answer to COMMIT was lost.
+        """
+        started = time.perf_counter()
+        self._unanswered = unanswered or ()
+        results = self._record_together(submissions, again=unanswered is not None)
+        _count(submissions, results, time.perf_counter() - started)
+        return results
+
+    def _record_together(
+        self,
+        submissions: Sequence[Submission],
+        *,
+        again: bool,
+    ) -> list[Result]:
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                return self._write(submissions, again=again or attempt > 0)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                # The commit may have arrived: the next attempt looks every command up.
+                self.close()
+                metrics.LOST_CONNECTIONS.inc()
+                _log.warning("connection lost", attempt=attempt + 1, error=type(error).__name__)
+                time.sleep(RETRY_SECONDS * attempt)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it sinks one command only
+                self.close()
+                if again and len(submissions) == 1:
+                    return [_reason(error, submissions[0])]
+                # Once more, singly, so that the one at fault sinks alone; each is looked up, for
+                # it may be an id that the log has already.
+                _log.warning("batch failed, writing its commands singly", commands=len(submissions))
+                return self._record_singly(submissions)
+        return [LedgerUnavailableError() for _ in submissions]
+
+    def _record_singly(self, submissions: Sequence[Submission]) -> list[Result]:
+        results: list[Result] = []
+        for submission in submissions:
+            if results and isinstance(results[-1], LedgerUnavailableError):
+                results.append(LedgerUnavailableError())  # the rest would only wait as long, each
+            else:
+                self._unanswered = ()
+                results += self._record_together([submission], again=True)
+        return results
+
+    def _write(self, submissions: Sequence[Submission], *, again: bool) -> list[Result]:
+        if self._session is None:
+            self._session = Session(self._url)
+        session = self._session
+        names = {submission.command.account_id for submission in submissions}
+        accounts = self._accounts.take(session.connection, names)
+        stale = self._accounts.suspects(accounts)
+        opened = session.open(known=_ids_to_look_up(submissions, again=again), behind=stale)
+        snapshots.follow_all(accounts, opened.tail)
+        missed = self._accounts.missed(opened.head.position, accounts, stale)
+        snapshots.follow_all(accounts, session.tails(missed))
+        found = opened.known + session.known(_late_ids(submissions, accounts))
+        known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}
+        batch = Batch(opened.head.position, now_after(opened.head.at), accounts, known)
+        results = [_try(batch, submission) for submission in submissions]
+        self._unanswered = results = _own(results, self._unanswered)
+        due = self._accounts.snapshots_due(batch.accounts)
+        session.commit(rows=batch.rows, beside=batch.beside, due=due)
+        self._accounts.put(batch.accounts, head=Head((batch.position, batch.at)))
+        return results
+
+    def close(self) -> None:
+        """Give the connection up, and forget what was cached; the next batch connects anew."""
+        self._accounts.forget()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _count(submissions: Sequence[Submission], results: Sequence[Result], seconds: float) -> None:
+    metrics.BATCH_SECONDS.observe(seconds)
+    metrics.BATCH_COMMANDS.observe(len(submissions))
+    for (name, outcome), count in Counter(map(_kind, submissions, results)).items():
+        metrics.COMMANDS.labels(name, outcome).inc(count)
+
+
+def _kind(submission: Submission, result: Result) -> tuple[str, str]:
+    outcome = "recorded" if isinstance(result, Outcome) else type(result).__name__
+    return type(submission.command).__name__, outcome
+
+
+def _try(batch: Batch, submission: Submission) -> Result:
+    try:
+        return batch.apply(submission)
+    except Refusal as refusal:
+        return refusal
+
+
+def _own(results: list[Result], before: Sequence[Result]) -> list[Result]:
+    """The results, where the log has what we had written when the answer was lost: ours then."""
+    if not before:
+        return results
+    return [
+        old
+        if isinstance(new, Outcome)
+        and isinstance(old, Outcome)
+        and new.replayed
+        and new.entries[:1] == old.entries[:1]
+        else new
+        for new, old in zip(results, before, strict=True)
+    ]
+
+
+def _reason(error: Exception, submission: Submission) -> LedgerError:
+    """What the caller of a command that sank alone is told; never the driver's words."""
+    if isinstance(error, LedgerError):
+        return error
+    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.table_name != TABLE:
+        return BesideConflictError(error.diag.constraint_name or "")
+    _log.error("command failed", command=type(submission.command).__name__, exc_info=error)
+    return LedgerError("the command could not be recorded")
+
+
+def _ids_to_look_up(submissions: Sequence[Submission], *, again: bool) -> list[UUID]:
+    """Key ids, and the fact ids of what may stand in the log without the account's knowing."""
+    ids = [submission.key_id for submission in submissions if submission.key_id]
+    for submission in submissions:
+        match submission.command:
+            case GrantTokens(reference=str()) | RefundGeneration():
+                ids.append(fact_id(submission.command))
+            case RequestGeneration() if again or not submission.key_id:
+                ids.append(fact_id(submission.command))
+            case SettleGeneration() | ReleaseGeneration() if again:
+                ids.append(fact_id(submission.command))
+    return ids
+
+
+def _late_ids(submissions: Sequence[Submission], accounts: dict[str, Account]) -> list[UUID]:
+    """The endings of generations that are not open, so that the first ending is handed back."""
+    return [
+        ending_id(submission.command.generation_id)
+        for submission in submissions
+        if isinstance(submission.command, SettleGeneration | ReleaseGeneration)
+        and submission.command.generation_id not in accounts[submission.command.account_id].holds
+    ]
