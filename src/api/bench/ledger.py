@@ -25,6 +25,7 @@ from api.bench.crud import Crud
 from api.bench.library import PlainLibrary
 from api.bench.ours import GroupCommitter
 from api.bench.pgbench import PgBench
+from api.launch.collecting import collect_seldom
 from ledger.embedded import EmbeddedPostgres, remove
 from ledger.migrate import migrate
 
@@ -85,6 +86,7 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
         results: Results = {count: {e.label: [] for e in entrants} for count in counts}
         for entrant in entrants:  # warm: plans, caches, imports
             entrant.contender.measure(entrant.pick, callers=counts[0], seconds=0.5)
+        collect_seldom()  # as the serving processes do; every contender has the good of it
         for number in range(rounds):
             for count in counts:
                 for entrant in entrants:

@@ -9,6 +9,7 @@ import structlog
 
 from api import logs
 from api.launch import tether
+from api.launch.collecting import collect_seldom
 from api.opening import check_migrated, opened
 from api.providing import build_provider
 from api.settings import Settings
@@ -69,6 +70,7 @@ async def _until_stopped(working: Worker) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
+    collect_seldom()
     tether.ready()
     running = asyncio.create_task(working.run())
     stopping = asyncio.create_task(asked.wait())

@@ -16,6 +16,7 @@ from api import logs
 from api.app import create_app_from_environ
 from api.http.bounded_http import BoundedHttp
 from api.launch import tether
+from api.launch.collecting import collect_seldom
 from api.settings import Settings
 
 CONNECTIONS_MAX = 8_000
@@ -70,7 +71,9 @@ def application() -> Litestar:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         tether.die_with(parent.pid)
-    return create_app_from_environ()
+    app = create_app_from_environ()
+    collect_seldom()
+    return app
 
 
 def _allow_files() -> None:
