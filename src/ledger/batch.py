@@ -7,12 +7,13 @@ from uuid import UUID
 import msgspec
 
 from ledger.account import Account, evolve
-from ledger.codec import encode_entry, is_storable
+from ledger.codec import encode_fact, is_storable
 from ledger.commands import Beside, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
 from ledger.errors import KeyReusedError, UnstorableTextError
 from ledger.identity import fact_id, new_id
+from ledger.log import Row
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -41,7 +42,7 @@ class Batch:
         self.at = at
         self.accounts = accounts
         self.known = dict(known)
-        self.rows: list[bytes] = []
+        self.rows: list[Row] = []
         self.beside: list[Beside] = []
 
     def apply(self, submission: Submission) -> Outcome:
@@ -89,12 +90,14 @@ class Batch:
         return Outcome(tuple(entries), account)
 
 
-def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[bytes]:
+def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[Row]:
     try:
-        rows = [encode_entry(entry) for entry in entries]
+        facts = [encode_fact(entry.fact) for entry in entries]
         texts = [p.encode() for beside in besides for p in beside.parameters if isinstance(p, str)]
     except UnicodeEncodeError:  # half of a surrogate pair
         raise UnstorableTextError from None
-    if not all(map(is_storable, rows)) or any(b"\0" in text for text in texts):
+    if not all(map(is_storable, facts)) or any(b"\0" in text for text in texts):
         raise UnstorableTextError
-    return rows
+    if not entries[0].actor.isprintable():  # so it holds no separator either
+        raise UnstorableTextError
+    return [Row(entry, fact.decode()) for entry, fact in zip(entries, facts, strict=True)]

@@ -32,8 +32,12 @@ SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 PREPARE ledger_known (text) AS {log.KNOWN.format("$1")};
 PREPARE ledger_tails (text, text) AS {log.TAILS.format("$1", "$2")};
-PREPARE ledger_append (json) AS {log.APPEND.format("$1")};
+PREPARE ledger_append (bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
+{log.APPEND.format(*(f"${n}" for n in range(1, log.APPEND_COLUMNS + 1)))};
 PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
+
+
+_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * log.APPEND_COLUMNS)})"
 
 
 class Opened(NamedTuple):
@@ -84,7 +88,7 @@ class Session:
     def commit(
         self,
         *,
-        rows: Sequence[bytes],
+        rows: Sequence[log.Row],
         beside: Sequence[Beside],
         due: Sequence[Account],
         begin: bool = False,
@@ -96,7 +100,7 @@ class Session:
         statements = ["BEGIN", log.LOCK] if begin else []
         if rows:
             statements += [
-                self._quoted("EXECUTE ledger_append(%s)", log.join_rows(rows)),
+                self._quoted(_EXECUTE_APPEND, *log.append_parameters(rows)),
                 log.NOTIFY,
             ]
         statements += [self._quoted(b.statement, *b.parameters) for b in beside]

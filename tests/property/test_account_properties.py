@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.account import Account, evolve
 from ledger.batch import Batch
-from ledger.codec import decode_entry
+from ledger.codec import decode_entry, encode_entry
 from ledger.commands import (
     ChangeMembership,
     Command,
@@ -82,7 +82,9 @@ class Log:
                 continue
             if outcome.entries and not outcome.replayed:
                 self.taken.append(submission)
-        self.entries: list[Entry] = [decode_entry(row) for row in self.batch.rows]
+        self.entries: list[Entry] = [
+            decode_entry(encode_entry(row.entry)) for row in self.batch.rows
+        ]
 
     @property
     def account(self) -> Account:
