@@ -89,7 +89,9 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
         collect_seldom()  # as the serving processes do; every contender has the good of it
         for number in range(rounds):
             for count in counts:
-                for entrant in entrants:
+                # Another first each time: a contender leaves the server work to do after it.
+                first = number % len(entrants)
+                for entrant in [*entrants[first:], *entrants[:first]]:
                     measured = entrant.contender.measure(
                         entrant.pick, callers=count, seconds=seconds
                     )
