@@ -72,7 +72,7 @@ async def create(
     await services.ledger.record_async(
         Submission(command=command, actor=caller.actor, beside=(profile,))
     )
-    return await services.threads.query(_account, services.ledger, account_id)
+    return await services.threads.query(account_document, services.ledger, account_id)
 
 
 @patch(
@@ -98,10 +98,11 @@ async def change(
         await services.ledger.record_async(Submission(command=command, actor=caller.actor))
     if not await services.threads.query(change_profile, account_id, name=data.name, role=data.role):
         raise NotFoundError
-    return await services.threads.query(_account, services.ledger, account_id)
+    return await services.threads.query(account_document, services.ledger, account_id)
 
 
-def _account(connection: Connection, ledger: Ledger, account_id: str) -> AccountDocument:
+def account_document(connection: Connection, ledger: Ledger, account_id: str) -> AccountDocument:
+    """The account as it is now. Raises `NotFoundError`."""
     numbers = numbers_of(connection, ledger, account_id)
     profile = profile_of(connection, account_id)
     if profile is None:

@@ -10,9 +10,9 @@ import msgspec
 import psycopg
 
 from api.accounts.grants import NewGrant
-from api.accounts.handlers import AccountDocument, NewAccount
+from api.accounts.handlers import NewAccount, account_document
 from api.accounts.keys import NewKey, create_key
-from api.accounts.store import CREATE_PROFILE, change_profile, numbers_of, profile_of
+from api.accounts.store import CREATE_PROFILE, change_profile, numbers_of
 from api.console import json_option, print_json
 from api.http.ids import is_id
 from api.launch.quiet import quiet_logs
@@ -71,7 +71,7 @@ def create(
         profile = Beside(CREATE_PROFILE, (opening.account_id, form.email.lower(), form.name))
         desk.ledger.record(Submission(command=opening, actor=ACTOR, beside=(profile,)))
         change_profile(desk.connection, opening.account_id, name=None, role=_role(role))
-        document = _document(desk, opening.account_id)
+        document = account_document(desk.connection, desk.ledger, opening.account_id)
     if as_json:
         print_json(document)
     else:
@@ -201,21 +201,3 @@ def _check_key(key: str | None) -> None:
 
 def _role(role: str) -> Any:
     return None if role == "user" else role
-
-
-def _document(desk: _Desk, account_id: str) -> AccountDocument:
-    numbers = numbers_of(desk.connection, desk.ledger, account_id)
-    profile = profile_of(desk.connection, account_id)
-    assert profile is not None
-    return AccountDocument(
-        id=account_id,
-        email=profile.email,
-        name=profile.name,
-        role=profile.role,
-        is_member=numbers.is_member,
-        available=numbers.available,
-        held=numbers.held,
-        settled=numbers.settled,
-        position=numbers.position,
-        created_at=profile.created_at,
-    )
