@@ -1,68 +1,44 @@
-"""`mintage`: the command line. A command is imported only when it is asked for."""
+"""`mintage`: the command line, and how its errors become words and exit codes."""
 
 import importlib
 import os
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import click
 
 from api.launch import tether
+from api.lazy_group import Entry, LazyGroup
 from api.settings import SettingsError
 
 REFUSED, BAD_USAGE = 1, 2
 
 
-class _Entry(NamedTuple):
-    module: str
-    name: str
-    short_help: str
-
-
-COMMANDS: Mapping[str, _Entry] = MappingProxyType(
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "up": _Entry("api.commands.up", "up", "Run everything, until Ctrl-C."),
-        "demo": _Entry("api.commands.demo", "demo", "Play the whole flow once, then end."),
-        "api": _Entry("api.commands.api", "api", "Serve HTTP: one role."),
-        "worker": _Entry("api.commands.worker", "worker", "Draw pictures: one role."),
-        "projector": _Entry("api.commands.projector", "projector", "Keep the views: one role."),
-        "migrate": _Entry("api.commands.migrate", "migrate", "Bring the tables up to date."),
-        "seed": _Entry("api.commands.seed", "seed", "Add the demo account and prompts."),
-        "accounts": _Entry("api.commands.accounts", "accounts", "Open accounts, grant, make keys."),
-        "sweep": _Entry("api.commands.sweep", "sweep", "Expire what is overdue, delete leftovers."),
-        "reset": _Entry("api.commands.reset", "reset", "Empty a demo."),
-        "bench": _Entry("api.bench.command", "bench", "Measure the ledger."),
+        "up": Entry("api.commands.up", "up", "Run everything, until Ctrl-C."),
+        "demo": Entry("api.commands.demo", "demo", "Play the whole flow once, then end."),
+        "api": Entry("api.commands.api", "api", "Serve HTTP: one role."),
+        "worker": Entry("api.commands.worker", "worker", "Draw pictures: one role."),
+        "projector": Entry("api.commands.projector", "projector", "Keep the views: one role."),
+        "migrate": Entry("api.commands.migrate", "migrate", "Bring the tables up to date."),
+        "seed": Entry("api.commands.seed", "seed", "Add the demo account and prompts."),
+        "accounts": Entry("api.commands.accounts", "accounts", "Open accounts, grant, make keys."),
+        "audit": Entry("api.commands.audit.group", "audit", "Ask the log: why is it so?"),
+        "sweep": Entry("api.commands.sweep", "sweep", "Expire what is overdue, delete leftovers."),
+        "reset": Entry("api.commands.reset", "reset", "Empty a demo."),
+        "bench": Entry("api.bench.command", "bench", "Measure the ledger."),
     }
 )
 
 
-class LazyGroup(click.Group):
-    """Knows its commands by name; `--help` imports none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import it."""
-        del ctx
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        command: click.Command = getattr(importlib.import_module(entry.module), entry.name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list from the table."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.short_help) for name, entry in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="mintage")
 def cli() -> None:
     """Mintage: a token ledger, and the image generation that spends it.

@@ -1,0 +1,1 @@
+"""What support and operators ask the log."""

@@ -1,0 +1,15 @@
+"""The `audit` group of the command line."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+from api.lazy_group import Entry, LazyGroup
+
+COMMANDS: Mapping[str, Entry] = MappingProxyType({})
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS)
+def audit() -> None:
+    """Ask the log what happened, and why a balance is what it is."""
