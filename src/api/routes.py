@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 from api import health, metrics
 from api.accounts import balances, grants, keys, transactions
 from api.accounts import handlers as accounts
+from api.audit import reads
 from api.generations import events
 from api.generations import handlers as generations
 from api.http.auth import requires
@@ -81,5 +82,11 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
             ],
             guards=[requires("support")],
             tags=["administration"],
+        ),
+        Router(
+            "/v1/audit",
+            route_handlers=[reads.list_reads],
+            guards=[requires("support")],
+            tags=["audit"],
         ),
     ]

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from api.accounts.store import CREATE_PROFILE, change_profile, numbers_of, profile_of
+from api.audit.recording import recorded
 from api.http.auth import Principal, Role, requires
 from api.http.ids import AccountId, Email, Name, is_id
 from api.http.schemas import Position
@@ -89,8 +90,10 @@ async def change(
 ) -> AccountDocument:
     """Membership is a fact of the log; name and role stand beside it.
 
-    The fact comes first: where the log is out of reach, nothing is changed.
+    The answer shows the account, so it is recorded as a read. The fact comes before the profile:
+    where the log is out of reach, nothing is changed.
     """
+    await recorded(services, caller, "account", account_id=account_id)
     if not is_id(account_id):
         raise NotFoundError
     if data.is_member is not None:

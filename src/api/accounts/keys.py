@@ -11,7 +11,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from psycopg.rows import class_row
 
-from api.http.auth import Role, key_hash, requires
+from api.audit.recording import recorded
+from api.http.auth import Principal, Role, key_hash, requires
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
 from api.http.ids import NO_NUL, is_id
 from api.openapi.documented import refusals
@@ -90,12 +91,14 @@ async def create(
 )
 async def list_keys(
     services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
     account_id: FromPath[str],
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Key]:
     """Newest first, revoked ones too."""
     before = decode(cursor, tuple[UUID])[0] if cursor else None
+    await recorded(services, caller, "keys", account_id=account_id)
     await _check_account(services, account_id)
     rows = await services.threads.query(_list, account_id, before, limit + 1)
     return page(rows, limit, lambda row: row, lambda row: (str(row.id),))

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import msgspec
+from litestar.params import QueryParameter
 
 from ledger.facts import ACCOUNT_ID
 
@@ -32,6 +33,9 @@ Email = Annotated[
     ),
 ]
 QUERY_CHARACTERS_MAX = 100
+AccountParameter = Annotated[
+    str | None, QueryParameter(pattern=_ID, description="Only that account's.")
+]
 
 
 def is_id(text: str) -> bool:

@@ -40,6 +40,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("prompts", "What can be drawn."),
             Tag("account", "The caller's own tokens."),
             Tag("administration", "For admins; support may read."),
+            Tag("audit", "The log, for support and admins; each read is itself recorded."),
             Tag("operations", "For those who run the service."),
         ],
     )

@@ -203,6 +203,11 @@ _TABLE |= {
     refusals.KeyReusedByOtherInputError: _KEY_REUSED,
     refusals.ConflictError: lambda error: Problem(code="CONFLICT", detail=error.why),
     refusals.PictureTooLargeError: _too_large_picture,
+    refusals.ReadNotRecordedError: _fixed(
+        "UNAVAILABLE",
+        msg("This read could not be recorded, so it is not answered."),
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    ),
     refusals.NotReadyError: _not_ready,
     TooManyWatchedError: _UNAVAILABLE,
     DatabaseDownError: _UNAVAILABLE,

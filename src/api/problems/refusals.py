@@ -10,6 +10,7 @@ EdgeError
 ├── KeyReusedByOtherInputError
 ├── ConflictError              why
 ├── PictureTooLargeError       maximum
+├── ReadNotRecordedError
 └── NotReadyError              failing: the parts that do not answer
 """
 
@@ -81,6 +82,10 @@ class PictureTooLargeError(EdgeError):
     def __init__(self, maximum: int) -> None:
         super().__init__(f"more than {maximum} bytes")
         self.maximum = maximum
+
+
+class ReadNotRecordedError(EdgeError):
+    """A read of other people's data could not be recorded, so it is not answered."""
 
 
 class NotReadyError(EdgeError):

@@ -1,0 +1,1 @@
+"""The log for support staff: what happened, and who of them has looked."""
