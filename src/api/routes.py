@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 from api import health, metrics
 from api.accounts import balances, grants, keys, transactions
 from api.accounts import handlers as accounts
+from api.audit import events as audit_events
 from api.audit import reads
 from api.generations import events
 from api.generations import handlers as generations
@@ -85,7 +86,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         ),
         Router(
             "/v1/audit",
-            route_handlers=[reads.list_reads],
+            route_handlers=[audit_events.list_events, reads.list_reads],
             guards=[requires("support")],
             tags=["audit"],
         ),
