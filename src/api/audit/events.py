@@ -15,7 +15,8 @@ from api.audit.operations import EventsOperation
 from api.audit.recording import recorded
 from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, decode, encode
-from api.http.ids import NO_NUL, AccountParameter
+from api.http.ids import NO_NUL
+from api.http.parameters import AccountParameter
 from api.http.schemas import Position
 from api.openapi.documented import refusals
 from api.problems.field_errors import invalid
