@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import msgspec
+
 from ledger.facts import ACCOUNT_ID
 
 ID_PATTERN = rf"^{ACCOUNT_ID.pattern}$(?!\n)"
