@@ -1,7 +1,3 @@
--- An account's membership at a time: the few facts that tell it. Requests and charges pay nothing.
-CREATE INDEX ledger_events_membership_idx ON ledger_events (account_id, version)
-    WHERE split_part(topic, ':', 1) IN ('account_opened', 'membership_changed');
-
 -- Accounts are found by a part of their id, e-mail or name; a line end parts them.
 ALTER TABLE profiles ADD COLUMN searchable text
     GENERATED ALWAYS AS (lower(account_id || chr(10) || email || chr(10) || name)) STORED;

@@ -45,10 +45,17 @@ WITH RECURSIVE edges AS (
 )
 SELECT first_position, first_at, log_position, log_at,
        found.version, found.position, found.at, found.settled, found.held,
-       (SELECT (data ->> 'is_member')::boolean FROM ledger_facts
-        WHERE account_id = %(account_id)s AND version <= found.version
-            AND type IN ('account_opened', 'membership_changed')
-        ORDER BY version DESC LIMIT 1) AS is_member
+       coalesce((
+           SELECT (data ->> 'is_member')::boolean FROM ledger_facts
+           WHERE account_id = %(account_id)s AND version <= found.version
+               AND type = 'membership_changed'
+           ORDER BY version DESC LIMIT 1
+       ), (
+           SELECT (data ->> 'is_member')::boolean FROM ledger_facts
+           WHERE account_id = %(account_id)s AND version <= found.version
+               AND type = 'account_opened'
+           ORDER BY version DESC LIMIT 1
+       ), false) AS is_member
 FROM edges
 JOIN halving ON low = high
 LEFT JOIN LATERAL (
@@ -85,7 +92,7 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     settled: int
     held: int
-    is_member: bool | None
+    is_member: bool
 
 
 def standing_at(
@@ -118,7 +125,7 @@ def standing_at(
         version=found.version,
         position=found.position,
         at=found.at.astimezone(UTC),
-        is_member=bool(found.is_member),
+        is_member=found.is_member,
         settled=found.settled,
         held=found.held,
     )

@@ -86,7 +86,7 @@ def holds_at(connection: psycopg.Connection[Any], standing: Standing) -> Holds:
     found = _Found(standing.held)
     found.take(_of_the_snapshot(connection, standing))
     version, step = standing.version, _STEP_MIN
-    while found.missing > 0 and 0 < version and standing.version - version < EVENTS_MAX:
+    while found.missing > 0 and version > 0 and standing.version - version < EVENTS_MAX:
         found.take(_back(connection, standing.account_id, version, step))
         version, step = version - step, min(step * 2, _STEP_MAX)
     holds = sorted(found.holds.values(), key=lambda hold: hold.position, reverse=True)
