@@ -9,8 +9,11 @@ from litestar.types import ControllerRouterHandler
 from api import health, metrics
 from api.accounts import balances, grants, keys, transactions
 from api.accounts import handlers as accounts
+from api.audit import accounts as audit_accounts
+from api.audit import balances as audit_balances
 from api.audit import events as audit_events
-from api.audit import reads
+from api.audit import explanations, reads
+from api.audit import generations as audit_generations
 from api.generations import events
 from api.generations import handlers as generations
 from api.http.auth import requires
@@ -86,7 +89,16 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         ),
         Router(
             "/v1/audit",
-            route_handlers=[audit_events.list_events, reads.list_reads],
+            route_handlers=[
+                audit_events.list_events,
+                reads.list_reads,
+                audit_accounts.find,
+                audit_accounts.get_one,
+                audit_balances.balance,
+                audit_balances.list_timeline,
+                explanations.explanation,
+                audit_generations.get_one,
+            ],
             guards=[requires("support")],
             tags=["audit"],
         ),

@@ -60,6 +60,10 @@ WHERE generation_id = %s AND attempt = %s"""
 _DROP_ENDED = """
 DELETE FROM generation_leases USING generations AS g
 WHERE g.id = generation_id AND g.outcome IS NOT NULL"""
+_HELD = """
+SELECT row_to_json(l)::text FROM (
+    SELECT worker, attempt, step, lease_until, calls FROM generation_leases
+    WHERE generation_id = %s) AS l"""
 _STEPS = "SELECT generation_id, step FROM generation_leases WHERE generation_id = ANY(%s)"
 
 
@@ -110,11 +114,22 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Who works on a generation, or last did, as far as it got, and the calls so far."""
+
+    worker: str
+    attempt: int
+    step: Step
+    lease_until: datetime
+    calls: list[Call]
+
+
 class LeaseLostError(Exception):
     """Another worker has claimed the generation since."""
 
 
 _decode_lease = msgspec.json.Decoder(Lease).decode
+_decode_held = msgspec.json.Decoder(Held).decode
 
 
 def claim(
@@ -176,3 +191,9 @@ def steps_of(
 ) -> dict[UUID, Step]:
     """The step of each generation that was ever claimed; one that waits is absent."""
     return dict(connection.execute(_STEPS, (list(generation_ids),)).fetchall())
+
+
+def held_by(connection: psycopg.Connection[Any], generation_id: UUID) -> Held | None:
+    """The generation's lease; None where nobody has claimed it, or it ended a while ago."""
+    row = connection.execute(_HELD, (generation_id,)).fetchone()
+    return _decode_held(row[0]) if row else None

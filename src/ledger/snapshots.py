@@ -52,6 +52,12 @@ def follow_all(accounts: dict[str, Account], tail: Iterable[Entry]) -> None:
         accounts[entry.account_id] = follow(accounts[entry.account_id], entry)
 
 
+def last(connection: psycopg.Connection[Any], account_id: str) -> Account | None:
+    """The account as it was when its last snapshot was taken, if one can be read."""
+    row = connection.execute(_LOAD, ([account_id], SHAPE)).fetchone()
+    return _decode(row[0]) if row else None
+
+
 def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dict[str, Account]:
     """Accounts as the log has them now; an id that it does not know is an account unopened."""
     accounts = {account_id: Account(account_id=account_id) for account_id in account_ids}

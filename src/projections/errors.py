@@ -1,11 +1,15 @@
 """What the views say no with.
 
 ProjectionError
-├── UnknownFactError   view, position, topic: the view does not know that kind of fact
-└── ViewsBehindError   views: they could not be brought level in time
+├── UnknownFactError     view, position, topic: the view does not know that kind of fact
+├── ViewsBehindError     views: they could not be brought level in time
+├── UnknownAccountError  no account has that id
+├── BeforeAccountError   field, position, at: asked as of before the account's first fact
+└── AfterLogError        field, position: asked as of the future, or beyond the log's end
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 
 class ProjectionError(Exception):
@@ -28,3 +32,26 @@ class ViewsBehindError(ProjectionError):
     def __init__(self, views: Sequence[str]) -> None:
         super().__init__(f"behind the log: {', '.join(views)}")
         self.views = tuple(views)
+
+
+class UnknownAccountError(ProjectionError):
+    """The log has nothing of an account of that id."""
+
+
+class BeforeAccountError(ProjectionError):
+    """The account began later, with the fact at that position and time."""
+
+    def __init__(self, field: str, position: int, at: datetime) -> None:
+        super().__init__(f"{field} lies before position {position}, {at.isoformat()}")
+        self.field = field
+        self.position = position
+        self.at = at
+
+
+class AfterLogError(ProjectionError):
+    """Nobody knows yet: the log ends at `position`."""
+
+    def __init__(self, field: str, position: int) -> None:
+        super().__init__(f"{field} lies after position {position}")
+        self.field = field
+        self.position = position

@@ -169,7 +169,7 @@ def list_images(
         "position": position,
         "ordinal": ordinal,
         "favorite": favorite,
-        "title": None if q is None else _containing(q),
+        "title": None if q is None else containing(q),
         "limit": _limit(limit),
     }
     return _rows(connection, ImageRow, _IMAGE_PAGE, parameters)
@@ -222,7 +222,8 @@ def _limit(limit: int) -> int:
     return limit
 
 
-def _containing(text: str) -> str:
+def containing(text: str) -> str:
+    """The LIKE pattern of texts with `text` in them, whose characters stand for themselves."""
     for special in ("\\", "%", "_"):
         text = text.replace(special, f"\\{special}")
     return f"%{text}%"

@@ -37,7 +37,10 @@ SELECT 'FUNCTION', current_schema()::text, p.proname::text,
     '(' || pg_get_function_identity_arguments(p.oid) || ')'
 FROM pg_proc AS p
 WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'
-    AND pg_has_role(p.proowner, 'MEMBER')"""
+    AND pg_has_role(p.proowner, 'MEMBER')
+    AND NOT EXISTS (  -- an extension's go with it, and it stays
+        SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')"""
 
 
 @click.command()

@@ -29,7 +29,12 @@ from generation.links import LinkRefusedError
 from generation.pictures import UnsupportedPictureError
 from generation.storage import ObjectNotFoundError, StorageError
 from ledger import errors as ledger
-from projections.errors import ViewsBehindError
+from projections.errors import (
+    AfterLogError,
+    BeforeAccountError,
+    UnknownAccountError,
+    ViewsBehindError,
+)
 
 EXPORT_RETRY_SECONDS = 10
 
@@ -113,6 +118,20 @@ def _out_of_range(error: ledger.AmountOutOfRangeError) -> Problem:
         error.field,
         msg("Must lie between {low} and {high}.", low=error.minimum, high=error.maximum),
     )
+
+
+def _before_account(error: BeforeAccountError) -> Problem:
+    began = error.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    message = msg(
+        "The account began at position {position}, {time}.", position=error.position, time=began
+    )
+    return _field(error.field, message)
+
+
+def _after_log(error: AfterLogError) -> Problem:
+    if error.field == "at":
+        return _field("at", msg("Lies in the future."))
+    return _field(error.field, msg("The log ends at position {position}.", position=error.position))
 
 
 def _insufficient(error: ledger.InsufficientTokensError) -> Problem:
@@ -234,6 +253,9 @@ _TABLE |= {
     persistence.InterfaceError: _UNAVAILABLE,
     persistence.ConnectionPoolClosedError: _UNAVAILABLE,
     ViewsBehindError: _UNAVAILABLE,
+    UnknownAccountError: _NOT_FOUND,
+    BeforeAccountError: _before_account,
+    AfterLogError: _after_log,
     # Litestar's.
     ValidationException: _from_litestar,
     RequestEntityTooLarge: _TOO_LARGE,
