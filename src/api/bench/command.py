@@ -2,6 +2,7 @@
 
 import click
 
+from api.bench.audit import audit
 from api.bench.ledger import ledger
 
 
@@ -11,3 +12,4 @@ def bench() -> None:
 
 
 bench.add_command(ledger)
+bench.add_command(audit)

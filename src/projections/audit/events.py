@@ -63,7 +63,7 @@ def read_slice(
         return Slice([], None)
     order = "DESC" if descending else "ASC"
     statement = f"""
-        SELECT {_COLUMNS} FROM ledger_events WHERE {_within(walk)}
+        SELECT {_COLUMNS} FROM {walk.source} WHERE {_within(walk)}
         ORDER BY {walk.by} {order} LIMIT %(limit)s"""  # noqa: S608 - words of our own
     values = {**walk.values, "low": low, "high": high, "limit": limit + 1}
     with connection.cursor(row_factory=tuple_row) as cursor:
@@ -91,7 +91,7 @@ def count_in(connection: psycopg.Connection[Any], walk: Walk, span: tuple[int, i
     low, high = span
     if walk.is_whole:
         return high - low
-    statement = f"SELECT count(*) FROM ledger_events WHERE {_within(walk)}"  # noqa: S608 - words of our own
+    statement = f"SELECT count(*) FROM {walk.source} WHERE {_within(walk)}"  # noqa: S608 - words of our own
     values = {**walk.values, "low": low, "high": high}
     row = connection.execute(statement.encode(), values).fetchone()
     assert row is not None

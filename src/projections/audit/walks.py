@@ -19,6 +19,9 @@ from projections.audit.types import COMMON, EventType, kind_of
 PLACE_MAX = 2**63 - 1
 
 _KIND = "split_part(topic, ':', 1)"
+# OFFSET 0 keeps the planner from looking for them by position.
+_OF_GENERATION = """(
+    SELECT * FROM ledger_events WHERE fact_id = ANY (%(fact_ids)s) OFFSET 0) AS ledger_events"""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +44,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
     """Places in (low, high], in the log's order or, of one account, in that of its versions.
 
-    `where` is what else must hold, in SQL, with its `values`. `is_exact`: an index knows it all.
+    `where` is what else must hold, in SQL, with its `values`, of the rows of `source`. `is_exact`:
+    an index knows it all.
     """
 
     by: Literal["position", "version"]
@@ -50,6 +54,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     values: dict[str, Any]
     is_exact: bool
+    source: str = "ledger_events"
 
     @property
     def is_whole(self) -> bool:
@@ -86,7 +91,15 @@ def walk(connection: psycopg.Connection[Any], asked: Filter, *, upto: int | None
     elif not is_exact:
         high = min(high, head(connection))
     where, values = _conditions(asked)
-    return Walk(by=by, low=low, high=high, where=where, values=values, is_exact=is_exact)
+    made = Walk(by=by, low=low, high=high, where=where, values=values, is_exact=is_exact)
+    return made if asked.generation is None else _of_generation(made, asked.generation)
+
+
+def _of_generation(made: Walk, generation: UUID) -> Walk:
+    ids = [generation, ending_id(generation), refund_id(generation)]
+    return msgspec.structs.replace(
+        made, source=_OF_GENERATION, values={**made.values, "fact_ids": ids}
+    )
 
 
 def _is_exact(asked: Filter) -> bool:
@@ -102,9 +115,8 @@ def _conditions(asked: Filter) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {}
     if asked.generation is not None:
         # An id is not enough: another fact's may be the same, but for its version.
-        conditions += ["fact_id = ANY (%(fact_ids)s)", "data->>'generation_id' = %(generation)s"]
-        found = (asked.generation, ending_id(asked.generation), refund_id(asked.generation))
-        values |= {"fact_ids": list(found), "generation": str(asked.generation)}
+        conditions.append("data->>'generation_id' = %(generation)s")
+        values["generation"] = str(asked.generation)
     if asked.account is not None:
         conditions.append("account_id = %(account_id)s")
         values["account_id"] = asked.account

@@ -1,0 +1,187 @@
+"""`mintage bench audit`: what support asks of a long log, beside a primary-key look-up."""
+
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import psycopg
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from api.bench.audit_log import LONG, fill
+from api.bench.export import Exported, Exporter
+from ledger.embedded import EmbeddedPostgres, remove
+from ledger.migrate import migrate
+from projections.audit.balances import standing_at
+from projections.audit.events import read_slice
+from projections.audit.walks import Filter, walk
+
+PAGE = 20
+SAMPLES = 5_000
+WARM_ROUNDS = 200
+LOOK_UP = "one event by its primary key"
+
+_ONE = "SELECT * FROM ledger_events WHERE account_id = %s AND version = %s"
+_SAMPLE = """
+SELECT account_id, version, at, (data->>'generation_id')::uuid FROM ledger_events
+WHERE position = ANY (%s)"""
+
+
+class Sample(NamedTuple):
+    """An event to ask about."""
+
+    account_id: str
+    version: int
+    at: datetime
+    generation: Any
+
+
+Question = Callable[[Sample], object]
+
+
+@click.command("audit")
+@click.option("--events", default=1_000_000, show_default=True, type=click.IntRange(10_000))
+@click.option("--rounds", default=2_000, show_default=True, type=click.IntRange(100, 100_000))
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the log in this folder, and use it again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def audit(events: int, rounds: int, home: Path | None, *, as_json: bool) -> None:
+    """Latencies of support's questions, in turn in one run, and the rate of an export."""
+    progress = Console(stderr=True)
+    with _server(home) as postgres:
+        with psycopg.connect(postgres.migration_database_url, autocommit=True) as owner:
+            progress.print(f"a log of {events:,} events …")
+            length = fill(owner, events)
+        url = postgres.database_url
+        with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
+            progress.print(f"{rounds:,} rounds of questions …")
+            latencies = _ask(connection, length, rounds)
+        with closing(Exporter(url)) as exporter:
+            exports = {}
+            for name, accept in (("NDJSON", "application/x-ndjson"), ("CSV", "text/csv")):
+                progress.print(f"the whole log as {name} …")
+                exports[name] = exporter.export(accept)
+    report = _report(length, rounds, latencies, exports)
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    else:
+        _print(report)
+
+
+@contextmanager
+def _server(home: Path | None) -> Iterator[EmbeddedPostgres]:
+    if home is not None:
+        home.mkdir(parents=True, exist_ok=True)
+        with EmbeddedPostgres.start(home) as postgres:
+            migrate(postgres.migration_database_url)
+            yield postgres
+        return
+    with tempfile.TemporaryDirectory(prefix="mintage-bench-") as folder:
+        with EmbeddedPostgres.start(Path(folder)) as postgres:
+            migrate(postgres.migration_database_url)
+            yield postgres
+        remove(Path(folder))
+
+
+def _questions(connection: psycopg.Connection[Any], length: int) -> dict[str, Question]:
+    def page(**asked: Any) -> object:
+        found = walk(connection, Filter(**asked))
+        return read_slice(connection, found, descending=True, limit=PAGE)
+
+    def anywhere() -> int:
+        return random.randrange(length)  # noqa: S311 - spreading load
+
+    return {
+        LOOK_UP: lambda s: connection.execute(_ONE, (s.account_id, s.version)).fetchone(),
+        "a page of an account's log": lambda s: page(account=s.account_id),
+        "of one of 10,000 events, anywhere": lambda _: page(account=LONG, before=anywhere()),
+        "a page by type, anywhere": lambda _: page(type="GenerationFailed", before=anywhere()),
+        "by a type of every generation": lambda _: page(type="TokensConsumed", before=anywhere()),
+        "by account and type": lambda s: page(account=s.account_id, type="GenerationFailed"),
+        "by the long account and type": lambda _: page(
+            account=LONG, type="TokensConsumed", before=anywhere()
+        ),
+        "by actor and type": lambda _: page(actor="cli", type="TokensGranted", before=anywhere()),
+        "by actor alone, one window": lambda _: page(actor="nobody", before=anywhere()),
+        "by generation": lambda s: page(generation=s.generation),
+        "up to a time": lambda s: page(until=s.at),
+        "a balance at a time, of 10,000 events": lambda s: standing_at(connection, LONG, at=s.at),
+    }
+
+
+def _ask(connection: psycopg.Connection[Any], length: int, rounds: int) -> dict[str, list[float]]:
+    # Of a generation each, and well behind the first accounts' openings.
+    places = [random.randrange(length // 2, length) + 1 for _ in range(SAMPLES)]  # noqa: S311 - spreading load
+    samples = [Sample(*row) for row in connection.execute(_SAMPLE, (places,))]
+    questions = _questions(connection, length)
+    latencies: dict[str, list[float]] = {name: [] for name in questions}
+    for number in range(WARM_ROUNDS + rounds):
+        for name, question in questions.items():
+            sample = random.choice(samples)  # noqa: S311 - spreading load
+            began = time.perf_counter()
+            question(sample)
+            if number >= WARM_ROUNDS:
+                latencies[name].append(time.perf_counter() - began)
+    return latencies
+
+
+def _report(
+    length: int, rounds: int, latencies: dict[str, list[float]], exports: dict[str, Exported]
+) -> dict[str, Any]:
+    def at(name: str, part: float) -> float:
+        return sorted(latencies[name])[int(len(latencies[name]) * part)] * 1000
+
+    return {
+        "events": length,
+        "rounds": rounds,
+        "questions": [
+            {
+                "question": name,
+                "p50_ms": round(at(name, 0.5), 3),
+                "p99_ms": round(at(name, 0.99), 3),
+                "p99_times_look_up": round(at(name, 0.99) / at(LOOK_UP, 0.99), 1),
+            }
+            for name in latencies
+        ],
+        "exports": [
+            {
+                "format": name,
+                "events": done.events,
+                "events_per_second": round(done.rate),
+                "process_mb_before": round(done.mb_before),
+                "process_mb_peak": round(done.mb_peak),
+            }
+            for name, done in exports.items()
+        ],
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    console = Console()
+    table = Table(caption=f"{report['events']:,} events, {report['rounds']:,} rounds", box=SIMPLE)
+    table.add_column("question")
+    for column in ("p50 ms", "p99 ms", "p99 is"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in report["questions"]:
+        times = f"{row['p99_times_look_up']:.1f}×"
+        table.add_row(row["question"], f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", times)
+    console.print(table)
+    for done in report["exports"]:
+        console.print(
+            f"{done['format']}: {done['events']:,} events, {done['events_per_second']:,}/s, "
+            f"the process {done['process_mb_before']} MB before, "
+            f"{done['process_mb_peak']} MB at its peak",
+            highlight=False,
+        )
