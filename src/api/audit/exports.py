@@ -23,7 +23,7 @@ from projections.audit.walks import Walk
 PIECE = 2_000
 """Events that are read, and kept in memory, at a time."""
 
-PIECE_WINDOWS = 5
+PIECE_WINDOWS = 10
 STALL_SECONDS_MAX = 60.0
 """A reader that takes nothing for so long is hung up."""
 

@@ -26,7 +26,7 @@ from projections.audit.walks import Walk, walk
 
 LIMIT_DEFAULT = 20
 PIECE = 2_000
-PIECE_WINDOWS = 5
+PIECE_WINDOWS = 10
 
 _POSITION = click.IntRange(0, 2**63 - 1)
 
