@@ -13,7 +13,7 @@ from projections.audit.walks import Walk
 LIMIT_MAX = 10_000
 """The most events of one slice."""
 
-WINDOWS = {"position": 5_000, "version": 1_000}
+WINDOWS = {"position": 4_000, "version": 1_000}
 """How many places one slice of a walk that is not exact looks at; an account's lie far apart."""
 
 COUNT_WINDOW = 200_000
