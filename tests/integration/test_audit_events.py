@@ -200,7 +200,7 @@ def test_paging_yields_each_event_once_while_writers_append(database: Database) 
 
 
 def test_no_combination_looks_at_more_than_it_may(database: Database) -> None:
-    """By the rows and disk pages that each page takes, on a log whose answer lies far away, or nowhere."""
+    """By the rows and disk pages that each takes where its answer lies far away, or nowhere."""
     with running(database.url) as ledger:
         _open(ledger, "hot")
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
