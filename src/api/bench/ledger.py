@@ -78,10 +78,10 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
         entrants = [
             Entrant("mintage, uniform", ours, work.uniform),
             Entrant("CRUD, uniform", crud, work.uniform),
-            Entrant("mintage, hot account", ours, work.hot),
-            Entrant("CRUD, hot account", crud, work.hot),
-            Entrant("eventsourcing save()", library, work.uniform),
-            Entrant("pgbench, INSERT a commit", pgbench, work.uniform),
+            Entrant("mintage, hot", ours, work.hot),
+            Entrant("CRUD, hot", crud, work.hot),
+            Entrant("plain save()", library, work.uniform),
+            Entrant("pgbench INSERT", pgbench, work.uniform),
         ]
         results: Results = {count: {e.label: [] for e in entrants} for count in counts}
         for entrant in entrants:  # warm: plans, caches, imports
@@ -98,7 +98,7 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
                     results[count][entrant.label].append(measured)
                     progress.print(
                         f"round {number + 1}/{rounds}  {count:>5} callers  "
-                        f"{entrant.label:<28} {measured.rate:>9,.0f}/s",
+                        f"{entrant.label:<18} {measured.rate:>9,.0f}/s",
                         highlight=False,
                     )
     report = _report(results, settings, rounds=rounds, seconds=seconds)
@@ -136,7 +136,7 @@ def _report(
     table = []
     for callers, runs in results.items():
         for label, measured in runs.items():
-            mine = runs["mintage, hot account" if "hot" in label else "mintage, uniform"]
+            mine = runs["mintage, hot" if "hot" in label else "mintage, uniform"]
             rates = [run.rate for run in measured]
             table.append(
                 {
