@@ -22,7 +22,7 @@ OTHERS_SHARE = 0.04
 """How much of the log is neither a request nor an ending, the openings left aside."""
 
 LONG_ACCOUNT = "bench-0"
-"""The account with the longest stream: 10,000 events, or a twentieth of a short log."""
+"""The account with the longest stream: 10,000 events, or a fifth of a short log."""
 
 
 def ensure_history(url: str, events: int) -> None:
@@ -61,7 +61,7 @@ def _fill(connection: psycopg.Connection[Any], events: int) -> None:
         "accounts": accounts,
         "others": others,
         "generations": (events - 2 * accounts - others) // 2,
-        "long": min(10_000, events // 20),
+        "long": min(10_000, events // 5),
     }
     statements = sql.SQL(_SQL).format(**{k: sql.Literal(v) for k, v in numbers.items()})
     connection.execute(statements)
