@@ -13,7 +13,7 @@ from ledger.decide import decide
 from ledger.entry import Entry
 from ledger.errors import KeyReusedError, UnstorableTextError
 from ledger.identity import fact_id, new_id
-from ledger.log import Row
+from ledger.log import Row, row
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -38,6 +38,7 @@ class Batch:
         known: Mapping[UUID, Entry],
     ) -> None:
         """`known` holds the log's entries by fact id and by key id, as far as looked up."""
+        self.after = position
         self.position = position
         self.at = at
         self.accounts = accounts
@@ -100,4 +101,4 @@ def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[Row]:
         raise UnstorableTextError
     if not entries[0].actor.isprintable():  # so it holds no separator either
         raise UnstorableTextError
-    return [Row(entry, fact.decode()) for entry, fact in zip(entries, facts, strict=True)]
+    return [row(entry, fact.decode()) for entry, fact in zip(entries, facts, strict=True)]

@@ -1,7 +1,8 @@
 """The group committer: records every waiting command in one transaction.
 
-A batch is whatever came in while the last one was being written; nothing waits on purpose. While
-no other process writes it is decided meanwhile, on cached accounts, and written without reading.
+A batch is what came in while the last one was being written, and never more than half of what is
+under way; nothing waits on purpose. While no other process writes it is decided meanwhile, on
+cached accounts, and written without reading.
 Otherwise the accounts are brought level with the log under the writers' lock, the commands decided
 in the order they came, and the facts appended; so no conflict can happen, from any process.
 """
@@ -9,44 +10,40 @@ in the order they came, and the facts appended; so no conflict can happen, from 
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from concurrent.futures import Future
 
-from ledger.account import Account
 from ledger.ahead import Ahead
 from ledger.batch import Outcome
+from ledger.bell import Bell
 from ledger.commands import Submission
 from ledger.errors import LedgerBusyError
 from ledger.recording import Recording, Result
 
 BATCH_MAX = 512
+SHARE_MIN = 16
+"""Fewer than this are not worth a commit of their own while more are coming."""
+
 WAITING_MAX = 20_000
 
 _AsyncFuture = asyncio.Future[Outcome]
 _Waiting = tuple[Submission, "Future[Outcome] | _AsyncFuture"]
 
 
-class _Written:
-    """Wakes the committer when its writer has finished."""
-
-
-_WRITTEN = _Written()
-
-
 class Committer:
-    """Owns one connection and two threads. Safe to call from any thread or event loop."""
+    """Owns one connection and one thread. Safe to call from any thread or event loop."""
 
     def __init__(self, url: str) -> None:
         """`url` is connected to with the first command; a lost connection is made again."""
         self._recording = Recording(url)
-        self._waiting: SimpleQueue[_Waiting | _Written | None] = SimpleQueue()
+        self._waiting: deque[_Waiting] = deque()
         self._ahead: Ahead[_Waiting] | None = None
         self._slow: list[_Waiting] = []
-        self._written: Future[None] | None = None
         self._writing: Ahead[_Waiting] | None = None
         self._closed = False
-        self._gate = threading.Lock()  # nothing is put into the queue after its end mark
+        self._gate = threading.Lock()  # nothing is put into the queue, or rung for, after the end
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
@@ -67,45 +64,56 @@ class Committer:
         with self._gate:
             if not self._closed:
                 self._closed = True
-                self._waiting.put(None)
+                self._bell.ring()
         self._thread.join()
 
     def _enqueue(self, waiting: _Waiting) -> None:
         with self._gate:
-            if self._closed or self._waiting.qsize() >= WAITING_MAX:
+            if self._closed or len(self._waiting) >= WAITING_MAX:
                 raise LedgerBusyError
-            self._waiting.put(waiting)
+            self._waiting.append(waiting)
+            self._bell.ring()
 
     def _run(self) -> None:
-        with ThreadPoolExecutor(1, thread_name_prefix="committer-writer") as writer:
-            closing = False
-            while not closing or self._ahead or self._slow or self._written:
-                closing |= self._take_in(closing=closing)
-                if self._written and (self._written.done() or self._is_full()):
-                    self._settle(self._written)
-                if self._written is None:
-                    self._write_out(writer)
+        while True:
+            self._take_in()
+            if self._writing:
+                if self._slow or self._recording.has_answer():
+                    self._finish()
+                else:
+                    self._sleep()
+            elif self._ahead or self._slow:
+                self._write_out()
+            elif not self._closed:
+                self._sleep()
+            elif not self._waiting:
+                break
         self._recording.close()
+        self._bell.close()
+
+    def _sleep(self) -> None:
+        """Until the server answers or, where there is room for it, a command comes."""
+        if not self._is_full():
+            self._bell.lie_down()
+            if self._waiting or (self._closed and not self._writing):
+                return
+        self._bell.sleep(self._recording.fileno() if self._writing else None)
 
     def _is_full(self) -> bool:
-        return len(self._slow) + (len(self._ahead.waiting) if self._ahead else 0) >= BATCH_MAX
+        """Whether the batch has its share: half of what is under way.
 
-    def _take_in(self, *, closing: bool) -> bool:
-        """Take what waits, or wait for it; True when the end mark came."""
-        if self._is_full():
-            return False
-        if closing and self._waiting.empty():
-            if self._written:
-                self._settle(self._written)
-            return False
-        while True:
-            taken = self._waiting.get()
-            if taken is None:
-                return True
-            if not isinstance(taken, _Written):
-                self._decide_ahead(taken)
-            if self._is_full() or self._waiting.empty():
-                return False
+        So one half is decided, and its callers told and heard, while the other is being written.
+        """
+        ahead = len(self._ahead.waiting) if self._ahead else 0
+        if self._slow:
+            return ahead + len(self._slow) >= BATCH_MAX
+        writing = len(self._writing.waiting) if self._writing else 0
+        share = (writing + ahead + len(self._waiting)) // 2
+        return ahead >= min(max(share, SHARE_MIN), BATCH_MAX)
+
+    def _take_in(self) -> None:
+        while self._waiting and not self._is_full():
+            self._decide_ahead(self._waiting.popleft())
 
     def _decide_ahead(self, waiting: _Waiting) -> None:
         if self._ahead is None:
@@ -113,31 +121,46 @@ class Committer:
         if self._slow or self._ahead is None or not self._ahead.take(waiting[0], waiting):
             self._slow.append(waiting)  # and all after it, since the order is kept
 
-    def _write_out(self, writer: ThreadPoolExecutor) -> None:
-        """Write what was decided ahead; what has to be read for comes after it."""
-        ahead, self._ahead = self._ahead, None
-        if ahead and ahead.waiting:
-            due = self._recording.keep(ahead)
-            written = writer.submit(self._write_ahead, ahead, due)
-            self._written, self._writing = written, ahead
-            written.add_done_callback(lambda _: self._waiting.put(_WRITTEN))
-            if self._slow:
-                self._settle(written)
-        if self._slow:
+    def _write_out(self) -> None:
+        """Send what was decided ahead; what has to be read for comes after it."""
+        if self._ahead:
+            if failure := self._send():
+                self._fall(failure)
+        elif self._slow:
             slow, self._slow = self._slow, []
             self._answer(slow, self._recording.record([submission for submission, _ in slow]))
 
-    def _write_ahead(self, ahead: Ahead[_Waiting], due: Sequence[Account]) -> None:
-        self._recording.write_ahead(ahead, due)
-        self._answer(ahead.waiting, ahead.results)
+    def _send(self) -> Exception | None:
+        """Send what was decided ahead, if anything was; what went wrong is for `_fall`."""
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead.waiting:
+            self._writing = ahead
+            try:
+                self._recording.send(ahead)
+            except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
+                return error
+        return None
 
-    def _settle(self, written: "Future[None]") -> None:
-        """Wait for the write; where it failed, what was decided since stood on what is not so."""
-        failed, self._writing, self._written = self._writing, None, None
-        error = written.exception()
-        if error is None or failed is None:
+    def _finish(self) -> None:
+        """Wait for the write; send the next before telling anybody, so that no server idles."""
+        written = self._writing
+        assert written is not None
+        try:
+            self._recording.finish(written)
+        except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
+            self._fall(error)
             return
+        self._writing = None
+        failure = self._send()
+        self._answer(written.waiting, written.results)
+        if failure:
+            self._fall(failure)
+
+    def _fall(self, error: Exception) -> None:
+        """The batch was not written as decided; what was decided since stood on what is not so."""
+        failed, self._writing = self._writing, None
         since, self._ahead = self._ahead, None
+        assert failed is not None
         self._slow = [*(since.waiting if since else ()), *self._slow]
         self._answer(failed.waiting, self._recording.retry(failed, since, error))
 

@@ -8,7 +8,7 @@ would do the same, but it fights autovacuum and CREATE INDEX CONCURRENTLY.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -70,6 +70,10 @@ FROM unnest(
     held, data, n)"""
 APPEND_COLUMNS = 12
 NOTIFY = f"NOTIFY {CHANNEL}"
+# All of a batch decided ahead as one statement, and so one transaction.
+APPEND_ALONE = f"""
+WITH locked AS MATERIALIZED ({LOCK}), appended AS ({APPEND}, locked)
+SELECT pg_notify('{CHANNEL}', '')"""
 
 _BIGINT_MAX = 2**63 - 1
 
@@ -89,21 +93,12 @@ def entries(rows: Iterable[Sequence[Any]]) -> list[Entry]:
     return [decode_entry(row[0]) for row in rows]
 
 
-class Row(NamedTuple):
-    """An entry, with its fact as JSON."""
-
-    entry: Entry
-    data: str
+Row = tuple[str, ...]
+"""An entry's columns as `APPEND` takes them, from the account's id on."""
 
 
-def append_parameters(rows: Sequence[Row]) -> tuple[int | str, ...]:
-    """The parameters of `APPEND`, in order; the rows' positions follow each other."""
-    columns = zip(*map(_columns, rows), strict=True)
-    return (rows[0].entry.position - 1, *map(_SEPARATOR.join, columns))
-
-
-def _columns(row: Row) -> tuple[str, ...]:
-    entry = row.entry
+def row(entry: Entry, data: str) -> Row:
+    """The row of an entry, with its fact as JSON."""
     return (
         entry.account_id,
         str(entry.version),
@@ -115,8 +110,13 @@ def _columns(row: Row) -> tuple[str, ...]:
         str(entry.input_hash) if entry.input_hash else "",
         str(entry.settled),
         str(entry.held),
-        row.data,
+        data,
     )
+
+
+def append_parameters(after: int, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The parameters of `APPEND`, in order: `rows` at the positions that follow `after`."""
+    return (str(after), *map(_SEPARATOR.join, zip(*rows, strict=True)))
 
 
 def tail_parameters(accounts: Sequence[Account]) -> tuple[str, str] | None:
@@ -189,10 +189,11 @@ class LedgerRecorder(PostgresApplicationRecorder):
                 entry = decode_entry(event.state)
                 position, at = position + 1, entry.at if at is None else max(at, entry.at)
                 placed.append(msgspec.structs.replace(entry, position=position, at=at))
-            rows = [Row(entry, encode_fact(entry.fact).decode()) for entry in placed]
+            rows = [row(entry, encode_fact(entry.fact).decode()) for entry in placed]
             append = APPEND.format(*["%s"] * APPEND_COLUMNS)
             if rows:
-                cursor.execute(append.encode(), append_parameters(rows))
+                after = placed[0].position - 1
+                cursor.execute(append.encode(), append_parameters(after, rows))
             cursor.execute(NOTIFY.encode())
         return [entry.position for entry in placed]
 

@@ -9,7 +9,7 @@ BATCH_COMMANDS = Histogram(
 )
 BATCH_SECONDS = Histogram(
     "mintage_commit_batch_seconds",
-    "Time from taking a batch to its commit",
+    "Time from sending a batch, or from reading for it, to its commit",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
 )
 COMMANDS = Counter(

@@ -43,31 +43,42 @@ _log = structlog.get_logger("ledger.recording")
 
 
 class Recording:
-    """Owns the session and the cached accounts. For one thread at a time, but for `write_ahead`."""
+    """Owns the session and the cached accounts. For one thread."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._accounts = AccountCache()
         self._session: Session | None = None
         self._unanswered: Sequence[Result] = ()
+        self._sent_at = 0.0
 
     def ahead(self) -> "Ahead[Any] | None":
         """A batch to be decided without reading; None while another process may have written."""
         return Ahead(self._accounts) if self._session and self._accounts.alone else None
 
-    def keep(self, ahead: "Ahead[Any]") -> list[Account]:
-        """Go on from `ahead` as if it were written; returns the snapshots due with it."""
+    def send(self, ahead: "Ahead[Any]") -> None:
+        """Send what was decided ahead, and go on as if it were written; `finish` tells."""
+        self._sent_at = time.perf_counter()
         due = self._accounts.snapshots_due(ahead.batch.accounts)
         self._accounts.put(ahead.batch.accounts, head=ahead.end)
-        return due
-
-    def write_ahead(self, ahead: "Ahead[Any]", due: Sequence[Account]) -> None:
-        """Write what was decided ahead; the only call that another thread may make."""
-        started = time.perf_counter()
         assert self._session is not None
-        batch = ahead.batch
-        self._session.commit(rows=batch.rows, beside=batch.beside, due=due, begin=True)
-        _count(ahead.submissions, ahead.results, time.perf_counter() - started)
+        self._session.send(ahead.batch, due)
+
+    def fileno(self) -> int:
+        """What can be read once an answer to what was sent has come."""
+        assert self._session is not None
+        return self._session.fileno()
+
+    def has_answer(self) -> bool:
+        """Whether `finish` would not wait."""
+        assert self._session is not None
+        return self._session.has_answer()
+
+    def finish(self, ahead: "Ahead[Any]") -> None:
+        """Wait until what was sent is durable. Raises what kept it from that."""
+        assert self._session is not None
+        self._session.receive()
+        _count(ahead.submissions, ahead.results, time.perf_counter() - self._sent_at)
 
     def retry(
         self, failed: "Ahead[Any]", since: "Ahead[Any] | None", error: BaseException
@@ -154,7 +165,7 @@ class Recording:
         results = [_try(batch, submission) for submission in submissions]
         self._unanswered = results = _own(results, self._unanswered)
         due = self._accounts.snapshots_due(batch.accounts)
-        session.commit(rows=batch.rows, beside=batch.beside, due=due)
+        session.commit(batch, due)
         self._accounts.put(batch.accounts, head=Head((batch.position, batch.at)))
         return results
 

@@ -13,14 +13,15 @@ from uuid import UUID
 import psycopg
 from psycopg import ClientCursor
 
-from ledger import log, snapshots
+from ledger import log, snapshots, wire
 from ledger.account import Account
-from ledger.commands import Beside
+from ledger.batch import Batch
 from ledger.entry import Entry
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
 
+_PARAMETERS = [f"${n}" for n in range(1, log.APPEND_COLUMNS + 1)]
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
 _SETTINGS = f"""
 SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
@@ -33,7 +34,9 @@ SET enable_mergejoin = off;
 PREPARE ledger_known (text) AS {log.KNOWN.format("$1")};
 PREPARE ledger_tails (text, text) AS {log.TAILS.format("$1", "$2")};
 PREPARE ledger_append (bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
-{log.APPEND.format(*(f"${n}" for n in range(1, log.APPEND_COLUMNS + 1)))};
+{log.APPEND.format(*_PARAMETERS)};
+PREPARE ledger_append_alone (bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
+{log.APPEND_ALONE.format(*_PARAMETERS)};
 PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
 
 
@@ -85,29 +88,43 @@ class Session:
         """What the log has beyond those accounts."""
         return self._entries(self._tails(behind))
 
-    def commit(
-        self,
-        *,
-        rows: Sequence[log.Row],
-        beside: Sequence[Beside],
-        due: Sequence[Account],
-        begin: bool = False,
-    ) -> None:
-        """Append `rows`, write what stands beside them and the snapshots `due`; durable after.
+    def commit(self, batch: Batch, due: Sequence[Account]) -> None:
+        """Append the batch, write what stands beside it and the snapshots `due`; durable after."""
+        self.connection.execute(self._message(batch, due).encode())
 
-        With `begin` it is a transaction of its own, under the writers' lock.
-        """
-        statements = ["BEGIN", log.LOCK] if begin else []
-        if rows:
-            statements += [
-                self._quoted(_EXECUTE_APPEND, *log.append_parameters(rows)),
-                log.NOTIFY,
-            ]
-        statements += [self._quoted(b.statement, *b.parameters) for b in beside]
+    def send(self, batch: Batch, due: Sequence[Account]) -> None:
+        """The same in a transaction of its own, under the writers' lock; `receive` waits for it."""
+        pgconn = self.connection.pgconn
+        if batch.beside or due:
+            message = f"BEGIN;{log.LOCK};{self._message(batch, due)}"
+            pgconn.send_query(message.encode())
+        else:
+            parameters = log.append_parameters(batch.after, batch.rows)
+            pgconn.send_query_prepared(b"ledger_append_alone", [p.encode() for p in parameters])
+        wire.flush(pgconn)
+
+    def fileno(self) -> int:
+        """Can be read once the server has answered, or is gone."""
+        return self.connection.fileno()
+
+    def has_answer(self) -> bool:
+        """Whether `receive` would not wait."""
+        return wire.has_answer(self.connection.pgconn)
+
+    def receive(self) -> None:
+        """Wait until what was sent is durable."""
+        wire.receive(self.connection.pgconn)
+
+    def _message(self, batch: Batch, due: Sequence[Account]) -> str:
+        statements = []
+        if batch.rows:
+            parameters = log.append_parameters(batch.after, batch.rows)
+            statements += [self._quoted(_EXECUTE_APPEND, *parameters), log.NOTIFY]
+        statements += [self._quoted(b.statement, *b.parameters) for b in batch.beside]
         if due:
             document = snapshots.encode_snapshots(due)
             statements.append(self._quoted("EXECUTE ledger_snapshots(%s)", document))
-        self.connection.execute(";".join([*statements, "COMMIT"]).encode())
+        return ";".join([*statements, "COMMIT"])
 
     def roll_back(self) -> None:
         """Forget the open transaction."""

@@ -74,6 +74,7 @@ class Log:
         opened = Account(account_id=ACCOUNT)
         self.batch = Batch(0, START, {ACCOUNT: opened}, {})
         self.taken: list[Submission] = []
+        recorded: list[Entry] = []
         for number, submission in enumerate([plain(OPENING), *history]):
             self.batch.at = START + timedelta(seconds=number)
             try:
@@ -82,9 +83,8 @@ class Log:
                 continue
             if outcome.entries and not outcome.replayed:
                 self.taken.append(submission)
-        self.entries: list[Entry] = [
-            decode_entry(encode_entry(row.entry)) for row in self.batch.rows
-        ]
+                recorded += outcome.entries
+        self.entries = [decode_entry(encode_entry(entry)) for entry in recorded]
 
     @property
     def account(self) -> Account:

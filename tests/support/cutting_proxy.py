@@ -1,7 +1,8 @@
 """A TCP proxy before PostgreSQL that loses the connection at COMMIT, before or after it counts.
 
 It reads as much of the protocol as it takes: a statement (`Query`, or `Parse` in a pipeline) that
-holds a COMMIT, and the server's `ReadyForQuery` that says the transaction is over.
+holds a COMMIT, the `Sync` that commits an append which is a transaction of its own, and the
+server's `ReadyForQuery` that says the transaction is over.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ Where = Literal["before", "half", "after"]
 
 _SSL_OR_GSS = {80877103, 80877104}
 _COMMIT = re.compile(rb"\bCOMMIT\b", re.IGNORECASE)
+_APPEND = b"\0ledger_append_alone\0"  # in a Bind: of the unnamed portal, to that statement
 _READY = b"Z\x00\x00\x00\x05"  # and I: nothing is open, or E: the transaction has failed
 SECONDS_MAX = 20.0
 CHUNK = 65_536
@@ -109,8 +111,11 @@ class CuttingProxy:
         answered: threading.Event,
     ) -> None:
         with contextlib.suppress(OSError):
+            appending = False
             for message in _messages(client):
-                where = self._at_commit(message)
+                appending |= message.startswith(b"B") and _APPEND in message[:64]
+                where = self._at_commit(message, appending=appending)
+                appending &= not message.startswith(b"S")
                 if where is None:
                     server.sendall(message)
                     continue
@@ -163,8 +168,9 @@ class CuttingProxy:
         client.close()
         server.close()
 
-    def _at_commit(self, message: bytes) -> Where | None:
-        if message[:1] not in b"QP" or not _COMMIT.search(message):
+    def _at_commit(self, message: bytes, *, appending: bool) -> Where | None:
+        told = message[:1] in b"QP" and _COMMIT.search(message)
+        if not told and not (appending and message.startswith(b"S")):
             return None
         with self._gate:
             self.commits += 1

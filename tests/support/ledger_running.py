@@ -74,7 +74,7 @@ def in_one_batch(
     with ThreadPoolExecutor(len(submissions)) as threads, plugged(ledger, url):
         for number, submission in enumerate(submissions, 1):
             futures.append(threads.submit(ledger.record, submission))
-            wait_until(lambda: ledger.committer._waiting.qsize() >= number, "the queue")  # noqa: B023 - called at once
+            wait_until(lambda: len(ledger.committer._waiting) >= number, "the queue")  # noqa: B023 - called at once
     return [result_of(future) for future in futures]
 
 

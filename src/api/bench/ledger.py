@@ -2,19 +2,12 @@
 
 import json
 import math
-import os
-import platform
 import statistics
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol
 
 import click
-import psycopg
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -25,9 +18,8 @@ from api.bench.crud import Crud
 from api.bench.library import PlainLibrary
 from api.bench.ours import GroupCommitter
 from api.bench.pgbench import PgBench
+from api.bench.server import server, settings
 from api.launch.collecting import collect_seldom
-from ledger.embedded import EmbeddedPostgres, remove
-from ledger.migrate import migrate
 
 
 class Contender(Protocol):
@@ -67,8 +59,9 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
     """
     counts = [int(count) for count in callers.split(",")]
     progress = Console(stderr=True)
-    with _server() as url, ExitStack() as stack:
-        settings = _settings(url)
+    with server() as postgres, ExitStack() as stack:
+        url = postgres.migration_database_url
+        measured_with = settings(url)
         ours = GroupCommitter(url)
         stack.callback(ours.close)
         crud = Crud(url)
@@ -78,10 +71,10 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
         entrants = [
             Entrant("mintage, uniform", ours, work.uniform),
             Entrant("CRUD, uniform", crud, work.uniform),
-            Entrant("mintage, hot account", ours, work.hot),
-            Entrant("CRUD, hot account", crud, work.hot),
-            Entrant("eventsourcing save()", library, work.uniform),
-            Entrant("pgbench, INSERT a commit", pgbench, work.uniform),
+            Entrant("mintage, hot", ours, work.hot),
+            Entrant("CRUD, hot", crud, work.hot),
+            Entrant("plain save()", library, work.uniform),
+            Entrant("pgbench INSERT", pgbench, work.uniform),
         ]
         results: Results = {count: {e.label: [] for e in entrants} for count in counts}
         for entrant in entrants:  # warm: plans, caches, imports
@@ -98,45 +91,24 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
                     results[count][entrant.label].append(measured)
                     progress.print(
                         f"round {number + 1}/{rounds}  {count:>5} callers  "
-                        f"{entrant.label:<28} {measured.rate:>9,.0f}/s",
+                        f"{entrant.label:<18} {measured.rate:>9,.0f}/s",
                         highlight=False,
                     )
-    report = _report(results, settings, rounds=rounds, seconds=seconds)
+    report = _report(results, measured_with, rounds=rounds, seconds=seconds)
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     else:
         _print(report)
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="mintage-bench-") as home:
-        folder = Path(home)
-        with EmbeddedPostgres.start(folder) as postgres:
-            migrate(postgres.migration_database_url)
-            yield postgres.migration_database_url
-        remove(folder)
-
-
-def _settings(url: str) -> dict[str, Any]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        names = ("server_version", "fsync", "synchronous_commit", "wal_sync_method", "commit_delay")
-        shown = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in names}
-    return {name: row[0] if row else None for name, row in shown.items()} | {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "began": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-
-
 def _report(
-    results: Results, settings: dict[str, Any], *, rounds: int, seconds: float
+    results: Results, measured_with: dict[str, Any], *, rounds: int, seconds: float
 ) -> dict[str, Any]:
     """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
     table = []
     for callers, runs in results.items():
         for label, measured in runs.items():
-            mine = runs["mintage, hot account" if "hot" in label else "mintage, uniform"]
+            mine = runs["mintage, hot" if "hot" in label else "mintage, uniform"]
             rates = [run.rate for run in measured]
             table.append(
                 {
@@ -158,13 +130,13 @@ def _report(
                     ),
                 }
             )
-    return {"settings": settings, "rounds": rounds, "seconds": seconds, "results": table}
+    return {"settings": measured_with, "rounds": rounds, "seconds": seconds, "results": table}
 
 
 def _print(report: dict[str, Any]) -> None:
     console = Console()
-    settings = report["settings"]
-    console.print("  ".join(f"{name} {value}" for name, value in settings.items()), highlight=False)
+    shown = "  ".join(f"{name} {value}" for name, value in report["settings"].items())
+    console.print(shown, highlight=False)
     table = Table(
         caption=f"medians of {report['rounds']} rounds of {report['seconds']} s, in turn",
         box=SIMPLE,

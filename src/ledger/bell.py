@@ -1,0 +1,45 @@
+"""Waking a thread that sleeps until the server answers or a command comes, whichever is first."""
+
+import contextlib
+import select
+import socket
+
+
+class Bell:
+    """Any thread may ring; one sleeps. To ring for one that is awake costs no system call."""
+
+    def __init__(self) -> None:
+        self._here, self._there = socket.socketpair()
+        self._here.settimeout(0)
+        self._there.settimeout(0)
+        self._asleep = False
+
+    def ring(self) -> None:
+        """Wake the sleeper; what it is to find must be in place already."""
+        if self._asleep:
+            self._asleep = False
+            with contextlib.suppress(BlockingIOError):  # it has been rung often enough
+                self._there.send(b"\0")
+
+    def lie_down(self) -> None:
+        """Say that `sleep` follows: whoever rings from here on cuts it short.
+
+        Look once more, between the two, for what was put in place before.
+        """
+        self._asleep = True
+
+    def sleep(self, other: int | None = None) -> None:
+        """Until somebody rings, or the descriptor `other` can be read."""
+        poll = select.poll()
+        poll.register(self._here, select.POLLIN)
+        if other is not None:
+            poll.register(other, select.POLLIN)
+        poll.poll()
+        self._asleep = False
+        with contextlib.suppress(BlockingIOError):
+            self._here.recv(4096)
+
+    def close(self) -> None:
+        """Give the sockets back; nobody may ring any more."""
+        self._here.close()
+        self._there.close()
