@@ -11,6 +11,7 @@ from api.accounts import balances, grants, keys, transactions
 from api.accounts import handlers as accounts
 from api.audit import accounts as audit_accounts
 from api.audit import balances as audit_balances
+from api.audit import events as audit_events
 from api.audit import explanations, reads
 from api.audit import generations as audit_generations
 from api.generations import events
@@ -89,6 +90,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         Router(
             "/v1/audit",
             route_handlers=[
+                audit_events.list_events,
                 reads.list_reads,
                 audit_accounts.find,
                 audit_accounts.get_one,

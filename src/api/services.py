@@ -6,6 +6,7 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from api.audit.slots import ExportSlots
 from api.generations.flights import Flights
 from api.generations.watcher import Watcher
 from api.settings import Settings, SettingsError
@@ -28,6 +29,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     threads: Threads
     watcher: Watcher
     flights: Flights
+    exports: ExportSlots
 
     def open(self) -> None:
         """Begin to connect, without waiting for it: a database that is down may come back."""
@@ -71,4 +73,5 @@ def build_services(settings: Settings) -> Services:
         threads=Threads(pool),
         watcher=Watcher(url),
         flights=Flights(),
+        exports=ExportSlots(),
     )

@@ -19,7 +19,8 @@ READS_MAX = 8
 VIEW_READS_MAX = 4
 STORAGE_CALLS_MAX = 8
 CHECKS_MAX = 3
-CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + CHECKS_MAX
+EXPORT_READS_MAX = 2
+CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + CHECKS_MAX + EXPORT_READS_MAX
 """A thread uses one connection at a time, so that none waits for one."""
 
 DOWN_SECONDS = 0.5
@@ -39,18 +40,22 @@ class Threads:
         self._storage = CapacityLimiter(STORAGE_CALLS_MAX)
         self._pictures = CapacityLimiter(DECODERS_MAX)
         self._checks = CapacityLimiter(CHECKS_MAX)
+        self._exports = CapacityLimiter(EXPORT_READS_MAX)
         self._down_until = 0.0
 
     async def query(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """`function` with a connection in autocommit mode."""
-
-        def call() -> T:
-            with self._pool.connection() as connection:
-                return function(connection, *args, **kwargs)
-
+        call = self._with_connection(function, *args, **kwargs)
         return await to_thread.run_sync(self._unless_down, call, limiter=self._reads)
+
+    async def export(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for a part of an export: few at a time, and never before quick reads."""
+        call = self._with_connection(function, *args, **kwargs)
+        return await to_thread.run_sync(self._unless_down, call, limiter=self._exports)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A quick read of the ledger."""
@@ -79,6 +84,15 @@ class Threads:
     async def check(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A health check: never behind the others' work."""
         return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._checks)
+
+    def _with_connection(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[], T]:
+        def call() -> T:
+            with self._pool.connection() as connection:
+                return function(connection, *args, **kwargs)
+
+        return call
 
     def _unless_down(self, call: Callable[[], T]) -> T:
         """One caller waits for a database that is down; those behind it are told at once."""

@@ -7,12 +7,14 @@ import pytest
 
 import mintage
 from api.cli import COMMANDS
+from api.commands.audit.group import COMMANDS as AUDIT_COMMANDS
 from databases import Database, temporary_home
 
 NOWHERE = "postgresql://someone:not-to-be-shown@127.0.0.1:1/nothing"
 SUBCOMMANDS = [(name,) for name in COMMANDS] + [
     ("accounts", name) for name in ("create", "grant", "key")
 ]
+SUBCOMMANDS += [("audit", name) for name in AUDIT_COMMANDS]
 TOUCHES_DATABASE = [
     ("migrate",),
     ("seed",),
@@ -23,6 +25,8 @@ TOUCHES_DATABASE = [
     ("up",),
     ("reset", "--yes"),
     ("accounts", "key", "bob"),
+    ("audit", "events"),
+    ("audit", "reads"),
 ]
 
 

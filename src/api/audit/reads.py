@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 from api.audit.recording import recorded
 from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
-from api.http.ids import NO_NUL, QUERY_CHARACTERS_MAX, AccountParameter
+from api.http.ids import NO_NUL, QUERY_CHARACTERS_MAX
+from api.http.parameters import AccountParameter
 from api.openapi.documented import refusals
 from api.services import Services
 from api.threads import Connection

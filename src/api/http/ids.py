@@ -3,18 +3,17 @@
 from typing import Annotated
 
 import msgspec
-from litestar.params import QueryParameter
 
 from ledger.facts import ACCOUNT_ID
 
-_ID = rf"^{ACCOUNT_ID.pattern}$(?!\n)"
+ID_PATTERN = rf"^{ACCOUNT_ID.pattern}$(?!\n)"
 NO_NUL = r"^[^\u0000]*$"
 
 AccountId = Annotated[
-    str, msgspec.Meta(pattern=_ID, description="Account id.", examples=["demo-user-123"])
+    str, msgspec.Meta(pattern=ID_PATTERN, description="Account id.", examples=["demo-user-123"])
 ]
 PromptId = Annotated[
-    str, msgspec.Meta(pattern=_ID, description="Prompt id.", examples=["dreamy-forest"])
+    str, msgspec.Meta(pattern=ID_PATTERN, description="Prompt id.", examples=["dreamy-forest"])
 ]
 Name = Annotated[str, msgspec.Meta(max_length=100, pattern=NO_NUL, examples=["演示用户"])]
 Note = Annotated[
@@ -33,9 +32,6 @@ Email = Annotated[
     ),
 ]
 QUERY_CHARACTERS_MAX = 100
-AccountParameter = Annotated[
-    str | None, QueryParameter(pattern=_ID, description="Only that account's.")
-]
 
 
 def is_id(text: str) -> bool:

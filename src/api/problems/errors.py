@@ -36,6 +36,8 @@ from projections.errors import (
     ViewsBehindError,
 )
 
+EXPORT_RETRY_SECONDS = 10
+
 _log = structlog.get_logger("api.errors")
 _TABLE: dict[type[Exception], Callable[[Any], Problem]] = {}
 
@@ -226,6 +228,11 @@ _TABLE |= {
         "UNAVAILABLE",
         msg("This read could not be recorded, so it is not answered."),
         headers={"Retry-After": str(RETRY_SECONDS)},
+    ),
+    refusals.TooManyExportsError: _fixed(
+        "RATE_LIMITED",
+        msg("Too many exports at once: try again when one has ended."),
+        headers={"Retry-After": str(EXPORT_RETRY_SECONDS)},
     ),
     refusals.NotReadyError: _not_ready,
     TooManyWatchedError: _UNAVAILABLE,

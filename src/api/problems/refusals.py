@@ -11,6 +11,7 @@ EdgeError
 ├── ConflictError              why
 ├── PictureTooLargeError       maximum
 ├── ReadNotRecordedError
+├── TooManyExportsError
 └── NotReadyError              failing: the parts that do not answer
 """
 
@@ -86,6 +87,10 @@ class PictureTooLargeError(EdgeError):
 
 class ReadNotRecordedError(EdgeError):
     """A read of other people's data could not be recorded, so it is not answered."""
+
+
+class TooManyExportsError(EdgeError):
+    """As many exports as one process gives at a time are under way."""
 
 
 class NotReadyError(EdgeError):

@@ -79,18 +79,23 @@ def read_slice(
     return Slice(events, high if high < walk.high else None)
 
 
-def counts(connection: psycopg.Connection[Any], walk: Walk) -> Iterator[int]:
-    """How many events the walk has, in parts that add up; each takes a bounded time."""
-    if walk.is_whole:
-        yield max(walk.high - walk.low, 0)
-        return
-    statement = f"SELECT count(*) FROM ledger_events WHERE {_within(walk)}"  # noqa: S608 - words of our own
-    step = walk.high if walk.is_of_few else COUNT_WINDOW
+def spans(walk: Walk) -> Iterator[tuple[int, int]]:
+    """The walk in parts, each counted in a bounded time."""
+    step = max(walk.high, 1) if walk.is_whole or walk.is_of_few else COUNT_WINDOW
     for low in range(walk.low, walk.high, step):
-        values = {**walk.values, "low": low, "high": min(low + step, walk.high)}
-        row = connection.execute(statement.encode(), values).fetchone()
-        assert row is not None
-        yield row[0]
+        yield low, min(low + step, walk.high)
+
+
+def count_in(connection: psycopg.Connection[Any], walk: Walk, span: tuple[int, int]) -> int:
+    """How many events one of the walk's `spans` has."""
+    low, high = span
+    if walk.is_whole:
+        return high - low
+    statement = f"SELECT count(*) FROM ledger_events WHERE {_within(walk)}"  # noqa: S608 - words of our own
+    values = {**walk.values, "low": low, "high": high}
+    row = connection.execute(statement.encode(), values).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _within(walk: Walk) -> str:

@@ -7,7 +7,12 @@ import click
 
 from api.lazy_group import Entry, LazyGroup
 
-COMMANDS: Mapping[str, Entry] = MappingProxyType({})
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "events": Entry("api.commands.audit.events", "events", "The log, filtered."),
+        "reads": Entry("api.commands.audit.reads", "reads", "Who has looked at what."),
+    }
+)
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS)
