@@ -58,7 +58,7 @@ class _Words:
         amounts = []
         for label, count, amount in self._sums():
             amounts.append(amount)
-            yield f"  {self._say(label)}: {_signed(amount)} ({count}×)"
+            yield f"  {self._say(label)}: {signed(amount)} ({count}×)"
         if failures := totals.failures:
             reasons = ", ".join(f"{reason} {n}×" for reason, n in sorted(failures.items()))
             yield f"  {self._say(msg('Ended without a charge'))}: 0 ({reasons})"
@@ -95,7 +95,7 @@ class _Words:
         yield self._say(msg("The last movements, newest first:"))
         for line in self._told.movements:
             what = self._say(_what(line))
-            yield f"  {_time(line.at)}  {_signed(line.amount)} → {line.settled}  {what}"
+            yield f"  {_time(line.at)}  {signed(line.amount)} → {line.settled}  {what}"
         if not self._told.movements:
             yield f"  {self._say(msg('None yet.'))}"
 
@@ -131,7 +131,8 @@ def _what(line: Line) -> Message:
             return Message("{type}", {"type": line.type})
 
 
-def _signed(amount: int) -> str:
+def signed(amount: int) -> str:
+    """The amount with its sign, as people write it."""
     return f"+{amount}" if amount > 0 else f"−{-amount}" if amount < 0 else "0"
 
 

@@ -9,6 +9,11 @@ from api.lazy_group import Entry, LazyGroup
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
+        "account": Entry("api.commands.audit.account", "account", "An account, and why."),
+        "balance": Entry("api.commands.audit.balance", "balance", "What it had at a time."),
+        "generation": Entry(
+            "api.commands.audit.generation", "generation", "One generation's story."
+        ),
         "events": Entry("api.commands.audit.events", "events", "The log, filtered."),
         "reads": Entry("api.commands.audit.reads", "reads", "Who has looked at what."),
     }
