@@ -348,6 +348,19 @@ def test_whoever_hangs_up_leaves_nothing_behind(long_api: Api) -> None:
         _until_quiet(long_api)
 
 
+def test_a_process_that_goes_down_cuts_the_connection(
+    long_database: Database, tmp_path: Path
+) -> None:
+    with serving(settings_for(long_database.url, tmp_path)) as api:
+        client = support(api)
+        with client.stream("GET", f"{URL}?account=long", headers=NDJSON) as answer:
+            chunks = answer.iter_bytes()
+            next(chunks)
+            api.services.watcher.stop_waiting()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(chunks)
+
+
 def test_whoever_takes_nothing_is_hung_up(long_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "STALL_SECONDS_MAX", 0.5)
     client = support(long_api)

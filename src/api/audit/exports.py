@@ -15,6 +15,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 from api.audit.formats import Format
 from api.audit.slots import ExportSlots
+from api.problems.refusals import ExportCutError
 from api.services import Services
 from api.threads import Connection
 from projections.audit.events import count_in, read_slice, spans
@@ -26,10 +27,6 @@ PIECE = 2_000
 PIECE_WINDOWS = 10
 STALL_SECONDS_MAX = 60.0
 """A reader that takes nothing for so long is hung up."""
-
-
-class ExportCutError(Exception):
-    """The process is going down in the middle of an export."""
 
 
 class _Piece(NamedTuple):

@@ -3,10 +3,9 @@
 import json
 import random
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +16,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from api.bench.audit_log import LONG, fill
 from api.bench.export import Exported, Exporter
-from ledger.embedded import EmbeddedPostgres, remove
-from ledger.migrate import migrate
+from api.bench.history import LONG_ACCOUNT, ensure_history
+from api.bench.server import server, settings
 from projections.audit.balances import standing_at
 from projections.audit.events import read_slice
 from projections.audit.walks import Filter, walk
@@ -33,7 +31,7 @@ LOOK_UP = "one event by its primary key"
 _ONE = "SELECT * FROM ledger_events WHERE account_id = %s AND version = %s"
 _SAMPLE = """
 SELECT account_id, version, at, (data->>'generation_id')::uuid FROM ledger_events
-WHERE position = ANY (%s)"""
+WHERE position = ANY (%s) AND data ? 'generation_id'"""
 
 
 class Sample(NamedTuple):
@@ -49,7 +47,7 @@ Question = Callable[[Sample], object]
 
 
 @click.command("audit")
-@click.option("--events", default=1_000_000, show_default=True, type=click.IntRange(10_000))
+@click.option("--events", default=1_000_000, show_default=True, type=click.IntRange(50_000))
 @click.option("--rounds", default=2_000, show_default=True, type=click.IntRange(100, 100_000))
 @click.option(
     "--home",
@@ -60,39 +58,24 @@ Question = Callable[[Sample], object]
 def audit(events: int, rounds: int, home: Path | None, *, as_json: bool) -> None:
     """Latencies of support's questions, in turn in one run, and the rate of an export."""
     progress = Console(stderr=True)
-    with _server(home) as postgres:
-        with psycopg.connect(postgres.migration_database_url, autocommit=True) as owner:
-            progress.print(f"a log of {events:,} events …")
-            length = fill(owner, events)
+    with server(home) as postgres:
+        progress.print(f"a log of {events:,} events …")
+        ensure_history(postgres.migration_database_url, events)
         url = postgres.database_url
+        found = settings(url)
         with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
             progress.print(f"{rounds:,} rounds of questions …")
-            latencies = _ask(connection, length, rounds)
+            latencies = _ask(connection, events, rounds)
         with closing(Exporter(url)) as exporter:
             exports = {}
             for name, accept in (("NDJSON", "application/x-ndjson"), ("CSV", "text/csv")):
                 progress.print(f"the whole log as {name} …")
                 exports[name] = exporter.export(accept)
-    report = _report(length, rounds, latencies, exports)
+    report = {"settings": found, **_report(events, rounds, latencies, exports)}
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     else:
         _print(report)
-
-
-@contextmanager
-def _server(home: Path | None) -> Iterator[EmbeddedPostgres]:
-    if home is not None:
-        home.mkdir(parents=True, exist_ok=True)
-        with EmbeddedPostgres.start(home) as postgres:
-            migrate(postgres.migration_database_url)
-            yield postgres
-        return
-    with tempfile.TemporaryDirectory(prefix="mintage-bench-") as folder:
-        with EmbeddedPostgres.start(Path(folder)) as postgres:
-            migrate(postgres.migration_database_url)
-            yield postgres
-        remove(Path(folder))
 
 
 def _questions(connection: psycopg.Connection[Any], length: int) -> dict[str, Question]:
@@ -106,18 +89,24 @@ def _questions(connection: psycopg.Connection[Any], length: int) -> dict[str, Qu
     return {
         LOOK_UP: lambda s: connection.execute(_ONE, (s.account_id, s.version)).fetchone(),
         "a page of an account's log": lambda s: page(account=s.account_id),
-        "of one of 10,000 events, anywhere": lambda _: page(account=LONG, before=anywhere()),
+        "of one of 10,000 events, anywhere": lambda _: page(
+            account=LONG_ACCOUNT, before=anywhere()
+        ),
         "a page by type, anywhere": lambda _: page(type="GenerationFailed", before=anywhere()),
         "by a type of every generation": lambda _: page(type="TokensConsumed", before=anywhere()),
         "by account and type": lambda s: page(account=s.account_id, type="GenerationFailed"),
         "by the long account and type": lambda _: page(
-            account=LONG, type="TokensConsumed", before=anywhere()
+            account=LONG_ACCOUNT, type="TokensConsumed", before=anywhere()
         ),
-        "by actor and type": lambda _: page(actor="cli", type="TokensGranted", before=anywhere()),
+        "by actor and type": lambda _: page(
+            actor="admin:bench", type="TokensGranted", before=anywhere()
+        ),
         "by actor alone, one window": lambda _: page(actor="nobody", before=anywhere()),
         "by generation": lambda s: page(generation=s.generation),
         "up to a time": lambda s: page(until=s.at),
-        "a balance at a time, of 10,000 events": lambda s: standing_at(connection, LONG, at=s.at),
+        "a balance at a time, of 10,000 events": lambda s: standing_at(
+            connection, LONG_ACCOUNT, at=s.at
+        ),
     }
 
 
@@ -170,6 +159,7 @@ def _report(
 
 def _print(report: dict[str, Any]) -> None:
     console = Console()
+    console.print("  ".join(f"{name} {value}" for name, value in report["settings"].items()))
     table = Table(caption=f"{report['events']:,} events, {report['rounds']:,} rounds", box=SIMPLE)
     table.add_column("question")
     for column in ("p50 ms", "p99 ms", "p99 is"):

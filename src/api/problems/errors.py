@@ -234,6 +234,7 @@ _TABLE |= {
         msg("Too many exports at once: try again when one has ended."),
         headers={"Retry-After": str(EXPORT_RETRY_SECONDS)},
     ),
+    refusals.ExportCutError: _UNAVAILABLE,
     refusals.NotReadyError: _not_ready,
     TooManyWatchedError: _UNAVAILABLE,
     DatabaseDownError: _UNAVAILABLE,

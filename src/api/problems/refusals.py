@@ -12,6 +12,7 @@ EdgeError
 ├── PictureTooLargeError       maximum
 ├── ReadNotRecordedError
 ├── TooManyExportsError
+├── ExportCutError
 └── NotReadyError              failing: the parts that do not answer
 """
 
@@ -91,6 +92,10 @@ class ReadNotRecordedError(EdgeError):
 
 class TooManyExportsError(EdgeError):
     """As many exports as one process gives at a time are under way."""
+
+
+class ExportCutError(EdgeError):
+    """The process goes down in the middle of an export."""
 
 
 class NotReadyError(EdgeError):
