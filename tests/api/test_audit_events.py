@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import structlog
 
 from api.audit import exports, slots
 from api_client import Api, serving, settings_for
@@ -324,7 +325,10 @@ def test_a_database_that_dies_in_the_middle_cuts_the_connection(
     client = support(long_api)
     url = f"{URL}?account=long"
     data = b""
-    with client.stream("GET", url, headers=headers) as answer:
+    with (
+        structlog.testing.capture_logs() as logs,
+        client.stream("GET", url, headers=headers) as answer,
+    ):
         assert answer.headers.get("Mintage-Count", str(LONG)) == str(LONG)
         chunks = answer.iter_bytes()
         data += next(chunks)
@@ -336,6 +340,7 @@ def test_a_database_that_dies_in_the_middle_cuts_the_connection(
     assert b'"end"' not in data
     assert 0 < data.count(b"\n") < LONG
     _until(lambda: long_api.services.exports._taken == 0)
+    assert any(line["event"] == "export cut off" for line in logs)
     _until(lambda: client.get(f"{URL}?limit=1").status_code == 200)
 
 

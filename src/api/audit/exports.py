@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, cast
 
+import structlog
 from litestar.response import Stream
 from litestar.response.base import ASGIResponse
 from litestar.types import Message, Receive, Scope, Send
@@ -27,6 +28,8 @@ PIECE = 2_000
 PIECE_WINDOWS = 10
 STALL_SECONDS_MAX = 60.0
 """A reader that takes nothing for so long is hung up."""
+
+_log = structlog.get_logger("api.audit")
 
 
 class _Piece(NamedTuple):
@@ -60,10 +63,19 @@ class Export(Stream):
 
             try:
                 await sending(scope, receive, send_in_time)
+            except Exception as error:
+                _log.warning("export cut off", **_why(error))
+                raise
             finally:
                 self._slots.give_back()
 
         return cast("ASGIResponse", send_bounded)
+
+
+def _why(error: BaseException) -> dict[str, str]:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return {"error": type(error).__name__, "cause": str(error)[:300]}
 
 
 async def count_of(services: Services, walk: Walk, limit: int | None) -> int:
