@@ -89,7 +89,7 @@ def test_with_its_database_gone_everything_is_503_until_it_is_back(
             assert {answer.status_code for answer in answers} == {503}
             assert time.monotonic() - started < 10
             problem = refused(user.get("/health/ready"), 503, "UNAVAILABLE")
-            assert problem["failing"] == ["database", "projections"]
+            assert problem["failing"] == ["database", "projections", "chain"]
             assert user.get("/health/live").status_code == 200
             assert "mintage_http_requests_total" in user.get("/metrics").text
         finally:

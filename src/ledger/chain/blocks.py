@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from ledger.chain import canonical
+from ledger.chain import canonical, failing
 from ledger.chain.errors import (
     ChainError,
     ChainStoppedError,
@@ -22,11 +22,15 @@ BLOCK_MAX = 4096
 AGE_SECONDS = 60.0
 """A block is closed before it is full once its first event is as old as this."""
 
+STUCK_SECONDS = 300.0
+"""An event that waits longer than this, while no block is closed, waits in vain."""
+
 _STANDING = b"""
 SELECT i.id AS log_id, coalesce(c.block, 0) AS block, coalesce(c.last_position, 0) AS position,
        c.hash, coalesce(h.position, 0) AS head,
        greatest(extract(epoch FROM clock_timestamp() - oldest.at)::float8, 0) AS waiting_seconds,
-       extract(epoch FROM clock_timestamp() - c.made_at)::float8 AS made_seconds_ago
+       extract(epoch FROM clock_timestamp() - coalesce(c.made_at, i.made_at))::float8
+           AS moved_seconds_ago
 FROM ledger_identity AS i
 LEFT JOIN LATERAL (
     SELECT block, last_position, hash, made_at FROM ledger_chain ORDER BY block DESC LIMIT 1
@@ -45,7 +49,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where the chain ends, and how far the log goes beyond.
 
     `hash` is the running hash after `position`. `waiting_seconds` is the age of the oldest event
-    that is not chained, where there is one; `made_seconds_ago` that of the last block.
+    that is not chained, where there is one; `moved_seconds_ago` that of the last block, or of the
+    chain itself before there is any.
     """
 
     log_id: UUID
@@ -54,7 +59,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     hash: bytes
     head: int
     waiting_seconds: float | None
-    made_seconds_ago: float | None
+    moved_seconds_ago: float
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether old events wait and no block comes: nobody chains, or nobody can."""
+        waiting_seconds = self.waiting_seconds or 0.0
+        return min(waiting_seconds, self.moved_seconds_ago) > STUCK_SECONDS
 
     @property
     def unchained(self) -> int:
@@ -117,7 +128,10 @@ def close(connection: psycopg.Connection[Any], at: Standing) -> int:
     if expected != last + 1:
         raise MissingRowError(expected)
     values = (at.block + 1, first, last, at.hash, link, b"".join(links))
-    return len(links) if connection.execute(_INSERT, values).rowcount else 0
+    if not connection.execute(_INSERT, values).rowcount:
+        return 0
+    failing.clear(connection)
+    return len(links)
 
 
 def canonical_bytes(row: RowBytes) -> bytes:

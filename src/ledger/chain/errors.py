@@ -32,10 +32,10 @@ class UnreadableRowError(ChainError):
 
 
 class MissingRowError(ChainError):
-    """The log has no row, or more than one, at a position below its head."""
+    """The log has a gap below its head, where rows are to be chained."""
 
     def __init__(self, position: int) -> None:
-        super().__init__(f"position {position} is not there, or not once")
+        super().__init__(f"the row at position {position} is gone")
         self.position = position
 
 

@@ -1,7 +1,8 @@
 -- Which log this is: a seal of one is no seal of another.
 CREATE TABLE ledger_identity (
-    sole boolean PRIMARY KEY DEFAULT true CHECK (sole),
-    id   uuid    NOT NULL DEFAULT gen_random_uuid()
+    sole    boolean     PRIMARY KEY DEFAULT true CHECK (sole),
+    id      uuid        NOT NULL DEFAULT gen_random_uuid(),
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 INSERT INTO ledger_identity DEFAULT VALUES;
 

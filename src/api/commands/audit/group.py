@@ -7,7 +7,12 @@ import click
 
 from api.lazy_group import Entry, LazyGroup
 
-COMMANDS: Mapping[str, Entry] = MappingProxyType({})
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "seal": Entry("api.commands.audit.seal", "seal", "Sign the log's head, to keep elsewhere."),
+        "seal-key": Entry("api.commands.audit.seal_key", "seal_key", "Make a key to sign with."),
+    }
+)
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS)
