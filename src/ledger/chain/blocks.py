@@ -28,7 +28,7 @@ STUCK_SECONDS = 300.0
 _STANDING = b"""
 SELECT i.id AS log_id, coalesce(c.block, 0) AS block, coalesce(c.last_position, 0) AS position,
        c.hash, coalesce(h.position, 0) AS head,
-       greatest(extract(epoch FROM clock_timestamp() - oldest.at)::float8, 0) AS waiting_seconds,
+       extract(epoch FROM clock_timestamp() - oldest.at)::float8 AS waiting_seconds,
        extract(epoch FROM clock_timestamp() - coalesce(c.made_at, i.made_at))::float8
            AS moved_seconds_ago
 FROM ledger_identity AS i

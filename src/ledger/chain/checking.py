@@ -167,13 +167,31 @@ def _changed(block: _Block, rows: list[RowBytes], found: list[Broken]) -> Iterat
         assert gap.position is not None
         assert gap.last_position is not None
         places += range(gap.position, min(gap.last_position, gap.position + MOVED_MAX) + 1)
+    after = {row.position: row for row in rows}
     for number, row in enumerate(rows):
+        if row.position not in after:
+            continue
+        following = after.get(row.position + 1)
+        if following and _skips(block, row, following):
+            del after[following.position]
+            problem = f"keeps another hash for position {row.position}"
+            yield block_changed(block.block, row.position, row.position, problem)
+            continue
         near = places[:MOVED_MAX] if number < MOVED_MAX else []
         stood = next((place for place in near if _stood(block, row, place)), None)
         if stood is None:
             yield at_row("changed", block.block, row, "is not what was chained")
         else:
             yield at_row("moved", block.block, row, f"is the one that stood at position {stood}")
+
+
+def _skips(block: _Block, row: RowBytes, following: RowBytes) -> bool:
+    """Whether both rows fit, and only the hash kept between them does not."""
+    try:
+        between = canonical.link(block.link(row.position - 1), canonical_bytes(row))
+    except UnreadableRowError:
+        return False
+    return _leads(between, following, block.link(following.position))
 
 
 def _stood(block: _Block, row: RowBytes, place: int) -> bool:
