@@ -264,7 +264,7 @@ CHAIN_CHANGES = {
         "block_changed",
     ),
     "a link changed": (
-        "UPDATE ledger_chain SET links = set_byte(links, 0, 1 # get_byte(links, 0)) WHERE block = 2",
+        "UPDATE ledger_chain SET links = overlay(links PLACING sha256('') FROM 1) WHERE block = 2",
         "block_changed",
     ),
     "its first position": (

@@ -17,14 +17,10 @@ import psycopg
 from psycopg.rows import class_row, tuple_row
 
 from ledger.chain import canonical
-from ledger.chain.blocks import BLOCK_MAX, canonical_bytes, standing
+from ledger.chain.blocks import BLOCK_MAX, standing
 from ledger.chain.canonical import HASH_BYTES
-from ledger.chain.errors import UnreadableRowError
-from ledger.chain.findings import Broken, at_row, block_changed, blocks_gone, missing
-from ledger.chain.rows import RowBytes, read_rows
-
-MOVED_MAX = 64
-"""Of how many changed rows of a block it is asked whether they stood elsewhere in it."""
+from ledger.chain.comparing import Block, check_rows
+from ledger.chain.findings import Broken, block_changed, blocks_gone
 
 OUTSIDE_MAX = 100
 """The most rows below position 1 that are named."""
@@ -47,21 +43,6 @@ SELECT min(expected) FROM (
     SELECT position, %(end)s + row_number() OVER (ORDER BY position) AS expected
     FROM ledger_events WHERE position > %(end)s
 ) AS tail WHERE position <> expected"""
-
-
-class _Block(msgspec.Struct, frozen=True):
-    block: int
-    first_position: int
-    last_position: int
-    previous_hash: bytes
-    hash: bytes
-    links: bytes | None
-
-    def link(self, position: int) -> bytes:
-        """The running hash after `position`, as kept; that before the block's first one too."""
-        assert self.links is not None
-        at = (position - self.first_position) * HASH_BYTES
-        return self.previous_hash if at < 0 else self.links[at : at + HASH_BYTES]
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -104,14 +85,14 @@ def _end_before(connection: psycopg.Connection[Any], first: int) -> _End:
     return _End(first - 1, before.last_position, before.hash)
 
 
-def _next_block(connection: psycopg.Connection[Any], first: int, last: int | None) -> _Block | None:
+def _next_block(connection: psycopg.Connection[Any], first: int, last: int | None) -> Block | None:
     bounds = (first, _BIGINT_MAX if last is None else last)
-    with connection.cursor(row_factory=class_row(_Block)) as cursor:
+    with connection.cursor(row_factory=class_row(Block)) as cursor:
         return cursor.execute(_BLOCK.encode(), bounds, binary=True).fetchone()
 
 
 def _check_block(
-    connection: psycopg.Connection[Any], block: _Block, before: _End
+    connection: psycopg.Connection[Any], block: Block, before: _End
 ) -> Iterator[Broken]:
     if before.position is not None and (block.first_position, block.previous_hash) != (
         before.position + 1,
@@ -123,79 +104,11 @@ def _check_block(
         return
     if block.hash != block.link(block.last_position):
         yield _wrong(block, "has another hash than its last position")
-    yield from _check_rows(connection, block)
+    yield from check_rows(connection, block)
 
 
-def _wrong(block: _Block, problem: str) -> Broken:
+def _wrong(block: Block, problem: str) -> Broken:
     return block_changed(block.block, block.first_position, block.last_position, problem)
-
-
-def _check_rows(connection: psycopg.Connection[Any], block: _Block) -> list[Broken]:
-    found: list[Broken] = []
-    changed: list[RowBytes] = []
-    expected, link = block.first_position, block.previous_hash
-    for row in read_rows(connection, block.first_position, block.last_position):
-        if row.position < expected:
-            found.append(at_row("inserted", block.block, row, "is there more than once"))
-            continue
-        if row.position > expected:
-            found.append(missing(block.block, expected, row.position - 1))
-            link = block.link(row.position - 1)
-        kept = block.link(row.position)
-        if not _leads(link, row, kept):
-            changed.append(row)
-        expected, link = row.position + 1, kept
-    if expected <= block.last_position:
-        found.append(missing(block.block, expected, block.last_position))
-    found += _changed(block, changed, found)
-    return sorted(found, key=lambda each: each.position or 0)
-
-
-def _leads(link: bytes, row: RowBytes, kept: bytes) -> bool:
-    """Whether the row, after `link`, has the running hash `kept`."""
-    try:
-        return canonical.link(link, canonical_bytes(row)) == kept
-    except UnreadableRowError:
-        return False
-
-
-def _changed(block: _Block, rows: list[RowBytes], found: list[Broken]) -> Iterator[Broken]:
-    """Name rows that are not what was chained; where one stood elsewhere in the block, say so."""
-    gaps = [each for each in found if each.kind == "missing"]
-    places = [row.position for row in rows]
-    for gap in gaps:
-        assert gap.position is not None
-        assert gap.last_position is not None
-        places += range(gap.position, min(gap.last_position, gap.position + MOVED_MAX) + 1)
-    after = {row.position: row for row in rows}
-    for number, row in enumerate(rows):
-        if row.position not in after:
-            continue
-        following = after.get(row.position + 1)
-        if following and _skips(block, row, following):
-            del after[following.position]
-            problem = f"keeps another hash for position {row.position}"
-            yield block_changed(block.block, row.position, row.position, problem)
-            continue
-        near = places[:MOVED_MAX] if number < MOVED_MAX else []
-        stood = next((place for place in near if _stood(block, row, place)), None)
-        if stood is None:
-            yield at_row("changed", block.block, row, "is not what was chained")
-        else:
-            yield at_row("moved", block.block, row, f"is the one that stood at position {stood}")
-
-
-def _skips(block: _Block, row: RowBytes, following: RowBytes) -> bool:
-    """Whether both rows fit, and only the hash kept between them does not."""
-    try:
-        between = canonical.link(block.link(row.position - 1), canonical_bytes(row))
-    except UnreadableRowError:
-        return False
-    return _leads(between, following, block.link(following.position))
-
-
-def _stood(block: _Block, row: RowBytes, place: int) -> bool:
-    return _leads(block.link(place - 1), row.at_position(place), block.link(place))
 
 
 def _below(connection: psycopg.Connection[Any]) -> Iterator[Broken]:

@@ -46,7 +46,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     block: Annotated[int, Meta(ge=0)]
     position: Annotated[int, Meta(ge=0)]
     hash: _Hex32
-    at: datetime
+    at: Annotated[datetime, Meta(tz=True)]
     public_key: _Hex32
     signature: _Hex64
 
