@@ -55,6 +55,14 @@ def row_bytes(row: Row) -> bytes:
     return b"".join(map(_field, [*(row[name] for name in COLUMNS), data]))
 
 
+def from_json(document: str) -> Row:
+    """A row that is written as one JSON object."""
+    row: Row = json.loads(document, parse_float=Decimal)
+    for name in ("fact_id", "key_id", "input_hash"):
+        row[name] = UUID(row[name]) if row[name] else None
+    return row | {"at": datetime.fromisoformat(row["at"]), "data": canonical(row["data"])}
+
+
 def _field(value: Any) -> bytes:
     match value:
         case None:
