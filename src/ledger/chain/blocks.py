@@ -1,5 +1,6 @@
 """Closing blocks: the running hash over a bounded range of positions, kept once it is whole."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,9 @@ BLOCK_MAX = 4096
 
 AGE_SECONDS = 60.0
 """A block is closed before it is full once its first event is as old as this."""
+
+REST_ROWS = 128
+"""Of a chainer that rests, so that a thread beside it need not wait for the interpreter."""
 
 STUCK_SECONDS = 300.0
 """An event that waits longer than this, while no block is closed, waits in vain."""
@@ -84,19 +88,24 @@ def standing(connection: psycopg.Connection[Any]) -> Standing:
     return msgspec.convert(row, Standing)
 
 
-def advance(connection: psycopg.Connection[Any], *, age_seconds: float = AGE_SECONDS) -> int:
+def advance(
+    connection: psycopg.Connection[Any],
+    *,
+    age_seconds: float = AGE_SECONDS,
+    rest_seconds: float = 0.0,
+) -> int:
     """Close the next block, if it is full or old enough; returns how many positions it covers.
 
     0 says that nothing is due, or that another process was quicker. Any process may call this at
-    any time. The connection is in autocommit mode. Raises `ChainError` in front of a row that is
-    missing or has no canonical bytes.
+    any time. The connection is in autocommit mode. `rest_seconds` are slept after each `REST_ROWS`.
+    Raises `ChainError` in front of a row that is missing or has no canonical bytes.
     """
     at = standing(connection)
     if at.unchained >= BLOCK_MAX:
-        return close(connection, at)
+        return close(connection, at, rest_seconds)
     # A gap where the oldest should be has no age; closing tells of it.
     is_old = at.waiting_seconds is None or at.waiting_seconds >= age_seconds
-    return close(connection, at) if at.unchained and is_old else 0
+    return close(connection, at, rest_seconds) if at.unchained and is_old else 0
 
 
 def catch_up(connection: psycopg.Connection[Any]) -> Standing:
@@ -114,7 +123,7 @@ def catch_up(connection: psycopg.Connection[Any]) -> Standing:
     return at
 
 
-def close(connection: psycopg.Connection[Any], at: Standing) -> int:
+def close(connection: psycopg.Connection[Any], at: Standing, rest_seconds: float = 0.0) -> int:
     """Close the block after `at`, full or up to the log's head there; as `advance` returns."""
     first, last = at.position + 1, min(at.head, at.position + BLOCK_MAX)
     links = []
@@ -125,6 +134,8 @@ def close(connection: psycopg.Connection[Any], at: Standing) -> int:
         link = canonical.link(link, canonical_bytes(row))
         links.append(link)
         expected += 1
+        if rest_seconds and expected % REST_ROWS == 0:
+            time.sleep(rest_seconds)
     if expected != last + 1:
         raise MissingRowError(expected)
     values = (at.block + 1, first, last, at.hash, link, b"".join(links))
