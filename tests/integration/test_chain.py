@@ -1,6 +1,7 @@
 """The chain: what a block covers, when it is closed, and that several may close it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -137,15 +138,21 @@ def test_a_young_block_waits_until_it_is_full(
     assert findings(database.url) == []
 
 
-def test_a_full_block_has_4096_positions_and_no_more(database: Database) -> None:
+def grow_to(database: Database, head: int) -> None:
+    """Many events at once: an opening, and a grant again and again."""
     with running(database.url) as ledger:
         ledger.record(plain(opening(tokens=5)))
     plain_chain.tamper(
         database.superuser_url,
         "INSERT INTO ledger_events SELECT n, 'ann', n, topic, at, actor, gen_random_uuid(), NULL,"
-        " NULL, settled, held, data FROM ledger_events, generate_series(3, 9000) AS n"
+        " NULL, settled, held, data FROM ledger_events, generate_series(3, %s) AS n"
         " WHERE position = 2",
+        head,
     )
+
+
+def test_a_full_block_has_4096_positions_and_no_more(database: Database) -> None:
+    grow_to(database, 9000)
     with connected(database.url) as connection:
         assert [advance(connection), advance(connection), advance(connection)] == [4096, 4096, 0]
         assert catch_up(connection).position == 9000
@@ -351,6 +358,17 @@ def test_a_chainer_outlives_its_connection(
             ).fetchone()
             assert ended == (1,)
     assert findings(database.url) == []
+
+
+def test_a_chainer_rests_so_that_the_views_come_first(
+    database: Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chainer, "REST_SECONDS", 0.02)
+    grow_to(database, blocks.BLOCK_MAX)
+    started = time.monotonic()
+    with chaining(database):
+        wait_until(lambda: standing(connection).block, "a block")
+    assert time.monotonic() - started >= 0.02 * (blocks.BLOCK_MAX // blocks.REST_ROWS - 1)
 
 
 def test_a_stuck_chain_is_known_by_its_silence(
