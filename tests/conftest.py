@@ -72,6 +72,7 @@ def _settings_of_ours_only() -> None:
         "MINTAGE_HOME",
         "MINTAGE_ADMIN_KEY",
         "MINTAGE_ENV",
+        "MINTAGE_SEAL_KEY_FILE",
         "GEMINI_API_KEY",
         "GEMINI_BASE_URL",
         "S3_ENDPOINT",

@@ -105,6 +105,7 @@ def _sentence(error: Exception) -> str | None:
             case (
                 "ledger.embedded.errors.EmbeddedPostgresError"
                 | "ledger.migrate.MigrationError"
+                | "ledger.chain.errors.ChainError"
                 | "generation.storage.StorageError"
                 | "api.launch.instance.HomeTakenError"
                 | "api.launch.instance.HomeUnusableError"

@@ -12,6 +12,8 @@ from api.openapi.documented import problems
 from api.problems.refusals import NotReadyError
 from api.services import Services
 from api.threads import Connection
+from ledger.chain.blocks import STUCK_SECONDS, standing
+from ledger.chain.failing import failure
 from projections.failures import failures
 
 CHECK_SECONDS_MAX = 4
@@ -35,6 +37,10 @@ class ViewsStoppedError(Exception):
     """A view has stopped, or waits for a projector."""
 
 
+class ChainStoppedError(Exception):
+    """The hash chain has stopped, or waits for a projector."""
+
+
 @get(
     "/health/live",
     security=[{}],
@@ -51,16 +57,20 @@ def live() -> Health:
     "/health/ready",
     security=[{}],
     tags=["operations"],
-    summary="Database, storage and views are in order",
+    summary="Database, storage, views and the log's hash chain are in order",
     responses=problems("UNAVAILABLE"),
 )
 async def ready(services: NamedDependency[Services]) -> Health:
-    """503 `UNAVAILABLE` names in `failing` what is not: `database`, `storage`, `projections`."""
+    """503 `UNAVAILABLE` names in `failing` what is not.
+
+    `database`, `storage`, `projections` or `chain`.
+    """
     threads = services.threads
     checks: dict[str, Awaitable[None]] = {
         "database": threads.check(_check_database, services),
         "storage": threads.check(services.storage.check),
         "projections": threads.check(_check_views, services),
+        "chain": threads.check(_check_chain, services),
     }
     fine = await asyncio.gather(*(_passes(name, check) for name, check in checks.items()))
     failing = [name for name, passed in zip(checks, fine, strict=True) if not passed]
@@ -90,6 +100,14 @@ def _check_views(services: Services) -> None:
             raise ViewsStoppedError(", ".join(failure.view for failure in stopped))
         if _waiting(connection):
             raise ViewsStoppedError(f"behind by more than {VIEWS_BEHIND_SECONDS_MAX} s")
+
+
+def _check_chain(services: Services) -> None:
+    with services.pool.connection(timeout=2) as connection:
+        if stopped := failure(connection):
+            raise ChainStoppedError(stopped.problem)
+        if standing(connection).is_stuck:
+            raise ChainStoppedError(f"behind by more than {STUCK_SECONDS:g} s")
 
 
 def _waiting(connection: Connection) -> bool:

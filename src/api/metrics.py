@@ -21,6 +21,8 @@ from prometheus_client.registry import Collector
 
 from api.services import Services
 from api.threads import Connection
+from ledger.chain.blocks import standing
+from ledger.chain.errors import ChainError
 from projections.level import lag
 
 REQUESTS = Counter("mintage_http_requests_total", "Requests", ("method", "route", "status"))
@@ -50,6 +52,11 @@ class _Now(Collector):
             "Events that the view furthest behind has not folded",
             lag(self._connection),
         )
+        yield GaugeMetricFamily(
+            "mintage_chain_lag_events",
+            "Events that no block of the hash chain covers yet",
+            standing(self._connection).unchained,
+        )
 
 
 @get("/metrics", include_in_schema=False)
@@ -66,7 +73,7 @@ def _scrape(services: Services) -> bytes:
             now = CollectorRegistry()
             now.register(_Now(connection))
             return content + generate_latest(now)
-    except (psycopg.Error, psycopg_pool.PoolTimeout):
+    except (psycopg.Error, psycopg_pool.PoolTimeout, ChainError):
         return content
 
 

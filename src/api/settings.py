@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_public_endpoint: str | None = None
     demo_user_id: AccountId = "demo-user-123"
     mintage_admin_key: Annotated[str, msgspec.Meta(min_length=16, max_length=256)] | None = None
+    mintage_seal_key_file: str | None = None
     mintage_env: Literal["demo", "production"] = "demo"
     rate_limit_generations_per_minute: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 60
     reference_max_bytes: Annotated[int, msgspec.Meta(ge=1, le=52_428_800)] = 5_242_880

@@ -1,8 +1,9 @@
 """Between entries and the rows of `ledger_events`: a row is read as one JSON document."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -33,8 +34,20 @@ class _Row(msgspec.Struct, frozen=True):
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _encode = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(_Row).decode
-# A later version of a fact adds its topic here, with a decoder that lifts the older ones.
-_DECODERS = {topic: msgspec.json.Decoder(kind).decode for topic, kind in FACT_TYPES.items()}
+
+_Old = TypeVar("_Old", bound=msgspec.Struct)
+
+DECODERS: dict[str, Callable[[msgspec.Raw], Fact]] = {
+    topic: msgspec.json.Decoder(kind).decode for topic, kind in FACT_TYPES.items()
+}
+"""How each topic is read. One that is not written any more stays, with a decoder that lifts it to
+the latest version (`lifting`); the view `ledger_facts` lifts it alike for those who read by SQL."""
+
+
+def lifting(old: type[_Old], lift: Callable[[_Old], Fact]) -> Callable[[msgspec.Raw], Fact]:
+    """A decoder for a topic of the past: `old` is how it was written, `lift` makes it of today."""
+    decode = msgspec.json.Decoder(old).decode
+    return lambda data: lift(decode(data))
 
 
 def encode_fact(fact: Fact) -> bytes:
@@ -66,7 +79,7 @@ def decode_entry(document: bytes | str) -> Entry:
     """The entry of a row as JSON. Raises `CorruptLogError` on an unknown topic or a bad fact."""
     row = _decode_row(document)
     try:
-        fact = _DECODERS[row.topic](row.data)
+        fact = DECODERS[row.topic](row.data)
     except KeyError:
         problem = f"unknown topic {row.topic}"
         raise CorruptLogError(row.account_id, row.version, problem) from None

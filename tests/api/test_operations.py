@@ -18,7 +18,9 @@ from api.accounts import balances
 from api.generations.asked import GenerationBody
 from api.problems.problem import CODES
 from api_client import Api, serving, settings_for
+from ledger.chain import blocks, failing
 from problems import refused
+from projections.advance import advance
 
 BODY = {"prompt_id": "dreamy-forest"}
 
@@ -48,6 +50,35 @@ def test_events_that_nobody_folds_are_not_ready(api: Api, monkeypatch: pytest.Mo
     monkeypatch.setattr(health, "VIEWS_BEHIND_SECONDS_MAX", 0)
     problem = refused(api.client().get("/health/ready"), 503, "UNAVAILABLE")
     assert problem["failing"] == ["projections"]
+
+
+def test_a_chain_that_stopped_is_not_ready(api: Api) -> None:
+    with api.services.pool.connection() as connection:
+        failing.record(connection, 7, "test")
+    try:
+        problem = refused(api.client().get("/health/ready"), 503, "UNAVAILABLE")
+        assert problem["failing"] == ["chain"]
+    finally:
+        with api.services.pool.connection() as connection:
+            failing.clear(connection)
+    assert api.client().get("/health/ready").status_code == 200
+
+
+def test_events_that_nobody_chains_are_not_ready(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.user()
+    with api.services.pool.connection() as connection:
+        while advance(connection):
+            pass
+        assert api.client().get("/health/ready").status_code == 200
+        monkeypatch.setattr(blocks, "STUCK_SECONDS", 0.0)
+        problem = refused(api.client().get("/health/ready"), 503, "UNAVAILABLE")
+        assert problem["failing"] == ["chain"]
+        lag = blocks.standing(connection).unchained
+        assert lag > 0
+        assert f"mintage_chain_lag_events {float(lag)}" in api.client().get("/metrics").text
+        blocks.catch_up(connection)
+        assert api.client().get("/health/ready").status_code == 200
+        assert "mintage_chain_lag_events 0.0" in api.client().get("/metrics").text
 
 
 def test_a_storage_that_does_not_answer_is_not_ready(
@@ -89,7 +120,7 @@ def test_with_its_database_gone_everything_is_503_until_it_is_back(
             assert {answer.status_code for answer in answers} == {503}
             assert time.monotonic() - started < 10
             problem = refused(user.get("/health/ready"), 503, "UNAVAILABLE")
-            assert problem["failing"] == ["database", "projections"]
+            assert problem["failing"] == ["database", "projections", "chain"]
             assert user.get("/health/live").status_code == 200
             assert "mintage_http_requests_total" in user.get("/metrics").text
         finally:

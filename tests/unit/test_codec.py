@@ -2,16 +2,19 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
+import msgspec
 import pytest
 from eventsourcing.persistence import JSONTranscoder
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+import corpus
+import plain_chain
 from ledger.account import Account
+from ledger.chain.canonical import genesis, link
 from ledger.codec import EntryMapper, decode_entry, encode_entry, is_storable
 from ledger.entry import Entry
 from ledger.errors import CorruptLogError
@@ -19,8 +22,10 @@ from ledger.facts import (
     FACT_TYPES,
     AccountOpened,
     Fact,
+    FailureReason,
     GenerationFailed,
     GenerationRequested,
+    GrantReason,
     MembershipChanged,
     TokensConsumed,
     TokensGranted,
@@ -39,8 +44,6 @@ from ledger_samples import (
     prompt,
     requested,
 )
-
-CORPUS = Path(__file__).parents[1] / "data" / "ledger_rows_1.jsonl"
 
 FACTS: tuple[Fact, ...] = (
     AccountOpened(is_member=True),
@@ -92,13 +95,18 @@ def test_every_fact_is_tried() -> None:
     assert {type(fact) for fact in FACTS} == set(FACT_TYPES.values())
 
 
-def frozen_rows() -> list[str]:
-    return CORPUS.read_text(encoding="utf-8").splitlines()
+def test_the_corpus_is_frozen() -> None:
+    assert {name: corpus.sha256(name) for name in corpus.FROZEN} == corpus.FROZEN
+    assert {path.name for path in corpus.DATA.glob("ledger_rows_*")} == set(corpus.FROZEN)
+
+
+def version_1() -> list[str]:
+    return corpus.rows("ledger_rows_1.jsonl")
 
 
 def test_frozen_rows_are_read_for_ever() -> None:
-    """Rows as version 1 wrote them. Never edit the file; a later version adds one of its own."""
-    entries = [decode_entry(row) for row in frozen_rows()]
+    """Rows as version 1 wrote them; a later version adds a file of its own."""
+    entries = [decode_entry(row) for row in version_1()]
     assert {row.fact.TOPIC for row in entries} == {
         "account_opened:1",
         "membership_changed:1",
@@ -108,11 +116,13 @@ def test_frozen_rows_are_read_for_ever() -> None:
         "tokens_consumed:1",
         "generation_failed:1",
     }
-    accounts = {"ann": Account(account_id="ann")}
+    accounts = {name: Account(account_id=name) for name in ("ann", "bob_2-B")}
     follow_all(accounts, entries)
     ann = accounts["ann"]
     assert (ann.version, ann.settled, ann.held, ann.is_member) == (12, 107, 5, True)
     assert ann.holds == {UUID("01930000-0000-7000-8000-000000000003"): 5}
+    bob = accounts["bob_2-B"]
+    assert (bob.version, bob.settled, bob.held, bob.is_member) == (57, 1_000_000_263, 14, True)
     full = next(e.fact for e in entries if isinstance(e.fact, TokensConsumed))
     assert full.images[0].usage == {"prompt": 8, "total": 1290}
     assert full.images[0].response_id == "resp-1"
@@ -121,8 +131,50 @@ def test_frozen_rows_are_read_for_ever() -> None:
 
 
 def test_frozen_rows_are_still_written_the_same() -> None:
-    for row in frozen_rows():
+    for row in version_1():
         assert json.loads(encode_entry(decode_entry(row))) == json.loads(row)
+
+
+def test_every_optional_field_is_there_and_is_not() -> None:
+    """Of every fact and of what stands in it; else an old row may be read wrong unnoticed."""
+    seen: dict[tuple[str, str], set[bool]] = {}
+    words: dict[tuple[str, str], set[str]] = {}
+    for name in corpus.FROZEN:
+        for row in corpus.rows(name):
+            note(decode_entry(row).fact, seen, words)
+    assert {kind for kind, _ in seen} >= {"TokensGranted", "ImageRecord", "GenerationFailed"}
+    assert {field for field, states in seen.items() if states != {True, False}} == set()
+    assert words["TokensGranted", "reason"] == set(get_args(GrantReason))
+    assert words["GenerationFailed", "reason"] == set(get_args(FailureReason))
+
+
+def note(
+    value: object,
+    seen: dict[tuple[str, str], set[bool]],
+    words: dict[tuple[str, str], set[str]],
+) -> None:
+    """Which optional fields of `value`, and of what it holds, are set; and what its texts say."""
+    if isinstance(value, tuple):
+        for each in value:
+            note(each, seen, words)
+    if not isinstance(value, msgspec.Struct):
+        return
+    for field in msgspec.structs.fields(value):
+        name = (type(value).__name__, field.name)
+        inner = getattr(value, field.name)
+        if not field.required:
+            seen.setdefault(name, set()).add(bool(inner))
+        if isinstance(inner, str):
+            words.setdefault(name, set()).add(inner)
+        note(inner, seen, words)
+
+
+@pytest.mark.parametrize("name", corpus.FROZEN)
+def test_the_chain_of_the_frozen_rows_is_frozen(name: str) -> None:
+    hashed = genesis(FIRST)
+    for row in corpus.rows(name):
+        hashed = link(hashed, plain_chain.row_bytes(plain_chain.from_json(row)))
+    assert hashed.hex() == corpus.CHAINS[name]
 
 
 def test_a_row_is_read_in_utc_whatever_its_session_showed() -> None:

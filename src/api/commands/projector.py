@@ -1,4 +1,4 @@
-"""`mintage projector`: the role that keeps the views."""
+"""`mintage projector`: the role that keeps the views and the hash chain."""
 
 import os
 import signal
@@ -11,12 +11,13 @@ from api import logs
 from api.launch import tether
 from api.opening import check_migrated, opened
 from api.settings import Settings
+from ledger.chain.chainer import Chainer
 from projections.projector import Projector
 
 
 @click.command()
 def projector() -> None:
-    """Fold the log into the views as it grows; a second one stands by."""
+    """Fold the log into the views, and chain it, as it grows; a second one stands by."""
     given = Settings.from_environ(os.environ)
     logs.configure(given)
     stop = threading.Event()
@@ -31,4 +32,8 @@ def projector() -> None:
         signal.signal(signal.SIGINT, handle)
         signal.signal(signal.SIGTERM, handle)
         tether.ready()
-        Projector(settings.database_url or "").run(stop)
+        url = settings.database_url or ""
+        chaining = threading.Thread(target=Chainer(url).run, args=(stop,), name="chainer")
+        chaining.start()
+        Projector(url).run(stop)
+        chaining.join()

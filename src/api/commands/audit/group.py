@@ -16,6 +16,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "events": Entry("api.commands.audit.events", "events", "The log, filtered."),
         "reads": Entry("api.commands.audit.reads", "reads", "Who has looked at what."),
+        "seal": Entry("api.commands.audit.seal", "seal", "Sign the log's head, to keep elsewhere."),
+        "seal-key": Entry("api.commands.audit.seal_key", "seal_key", "Make a key to sign with."),
     }
 )
 
