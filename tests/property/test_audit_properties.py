@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import databases
@@ -26,6 +26,8 @@ from projections.audit.timeline import timeline
 from projections.errors import AfterLogError, BeforeAccountError, UnknownAccountError
 
 COMMANDS = 60
+# Not shrunk: each try is a database of its own, and the seed is short enough.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 seeds = st.integers(0, 2**32 - 1)
 Connection = psycopg.Connection[Any]
 
@@ -67,7 +69,7 @@ def check(connection: Connection, found: Standing, account: Account, entry: Entr
     assert places == sorted(places, reverse=True)
 
 
-@settings(max_examples=5)
+@settings(max_examples=5, phases=PHASES)
 @given(seed=seeds)
 def test_a_balance_at_a_position_or_a_time_is_the_fold_of_the_log_until_then(
     database_server: databases.TestServer, seed: int
@@ -103,7 +105,7 @@ def test_a_balance_at_a_position_or_a_time_is_the_fold_of_the_log_until_then(
             standing_at(connection, "nobody", position=1)
 
 
-@settings(max_examples=5)
+@settings(max_examples=5, phases=PHASES)
 @given(seed=seeds, data=st.data())
 def test_an_explanation_adds_up_to_the_fold_in_numbers_and_in_words(
     database_server: databases.TestServer, seed: int, data: st.DataObject
@@ -141,7 +143,7 @@ def check_words(lines: list[str], account: Account) -> None:
     assert f"{account.available} tokens available" in lines[0]
 
 
-@settings(max_examples=5)
+@settings(max_examples=5, phases=PHASES)
 @given(seed=seeds, limit=st.integers(1, 30))
 def test_a_timeline_has_every_event_once_and_what_each_changed(
     database_server: databases.TestServer, seed: int, limit: int
