@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "seed": Entry("api.commands.seed", "seed", "Add the demo account and prompts."),
         "accounts": Entry("api.commands.accounts", "accounts", "Open accounts, grant, make keys."),
         "audit": Entry("api.commands.audit.group", "audit", "Ask the log: why is it so?"),
+        "rebuild": Entry("api.commands.rebuild", "rebuild", "Make the views anew from the log."),
         "sweep": Entry("api.commands.sweep", "sweep", "Expire what is overdue, delete leftovers."),
         "reset": Entry("api.commands.reset", "reset", "Empty a demo."),
         "bench": Entry("api.bench.command", "bench", "Measure the ledger."),
@@ -107,6 +108,7 @@ def _sentence(error: Exception) -> str | None:
                 | "ledger.migrate.MigrationError"
                 | "ledger.chain.errors.ChainError"
                 | "generation.storage.StorageError"
+                | "projections.errors.RebuildError"
                 | "api.launch.instance.HomeTakenError"
                 | "api.launch.instance.HomeUnusableError"
                 | "api.launch.listening.AddressError"

@@ -32,7 +32,7 @@ _MOVE = b"UPDATE view_positions SET position = %s WHERE view = %s AND position =
 _NOTIFY = f"NOTIFY {CHANNEL}"
 
 # Any other database error says that the connection or the moment was bad, not the facts.
-_FOLD_ERRORS = (
+FOLD_ERRORS = (
     UnknownFactError,
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -83,11 +83,11 @@ def advance(
 def _try_move(connection: psycopg.Connection[Any], view: View, at: _Standing, upto: int) -> int:
     try:
         return _move(connection, view, at, upto)
-    except _FOLD_ERRORS as error:
+    except FOLD_ERRORS as error:
         # What stands before an unknown fact is known: go there, and fail in front of it.
         if isinstance(error, UnknownFactError) and error.position - 1 > at.position:
             return _try_move(connection, view, at, error.position - 1)
-        problem = _problem(error)
+        problem = problem_of(error)
     _log.error("view stopped", view=view.name, position=at.position, problem=problem)
     metrics.FAILURES.labels(view.name).inc()
     failures.record(connection, view.name, at.position, problem)
@@ -109,7 +109,8 @@ def _swap(connection: psycopg.Connection[Any], name: str, after: int, upto: int)
     return connection.execute(_MOVE, (upto, name, after)).rowcount == 1
 
 
-def _problem(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
+    """What a fold met, in words that quote no row."""
     if isinstance(error, psycopg.Error):
         # The first line only: details would quote rows.
         return f"{type(error).__name__}: {error.diag.message_primary or 'no message'}"

@@ -5,7 +5,11 @@ ProjectionError
 ├── ViewsBehindError     views: they could not be brought level in time
 ├── UnknownAccountError  no account has that id
 ├── BeforeAccountError   field, position, at: asked as of before the account's first fact
-└── AfterLogError        field, position: asked as of the future, or beyond the log's end
+├── AfterLogError        field, position: asked as of the future, or beyond the log's end
+└── RebuildError         a rebuild ended before the views were replaced; they are as they were
+    ├── RebuildRefusedError      it did not begin
+    ├── RebuildStoppedError      view, position, problem: a fact cannot be folded
+    └── RebuildInterruptedError  it can be resumed
 """
 
 from collections.abc import Sequence
@@ -55,3 +59,33 @@ class AfterLogError(ProjectionError):
         super().__init__(f"{field} lies after position {position}")
         self.field = field
         self.position = position
+
+
+class RebuildError(ProjectionError):
+    """A rebuild ended early; the live views are untouched."""
+
+
+class RebuildRefusedError(RebuildError):
+    """A rebuild did not begin, and says why."""
+
+
+class RebuildStoppedError(RebuildError):
+    """A view cannot be folded beyond `position`."""
+
+    def __init__(self, view: str, position: int, problem: str) -> None:
+        super().__init__(
+            f"the rebuild of {view} stopped at position {position}: {problem}; "
+            "the live view is as it was"
+        )
+        self.view = view
+        self.position = position
+        self.problem = problem
+
+
+class RebuildInterruptedError(RebuildError):
+    """A rebuild was cut short; run again, it goes on from its checkpoint."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"{cause}; what was filled is kept: run `mintage rebuild` again to go on from there"
+        )

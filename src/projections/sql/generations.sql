@@ -1,24 +1,45 @@
+-- A request and its ending in one range are one write; an ending alone completes its request's row.
+WITH asked AS MATERIALIZED (
+    SELECT fact_id AS id, account_id, position, at, data, data -> 'prompt' AS prompt
+    FROM ledger_facts
+    WHERE position > %(after)s AND position <= %(upto)s AND topic = 'generation_requested:1'
+), ended AS MATERIALIZED (
+    SELECT (data ->> 'generation_id')::uuid AS id, position AS end_position, at AS ended_at,
+           data ->> 'reason' AS reason, (data ->> 'retryable')::boolean AS retryable,
+           CASE
+               WHEN topic = 'tokens_consumed:1' THEN 'succeeded'
+               WHEN data ->> 'reason' = 'canceled' THEN 'canceled'
+               ELSE 'failed'
+           END AS outcome
+    FROM ledger_facts
+    WHERE position > %(after)s AND position <= %(upto)s
+        AND topic IN ('tokens_consumed:1', 'generation_failed:1')
+), earlier AS (
+    SELECT ended.*,
+           (SELECT request FROM ledger_facts AS request WHERE request.fact_id = ended.id) AS request
+    FROM ended
+    WHERE id NOT IN (SELECT id FROM asked)
+), completed AS (
+    -- Not an UPDATE: whatever the planner believes, a conflict is one look-up.
+    INSERT INTO {table}
+        (id, account_id, position, prompt_id, prompt_version, title, count, aspect_ratio, cost,
+         reference, created_at, outcome, reason, retryable, ended_at, end_position)
+    SELECT id, (request).account_id, (request).position, (request).data -> 'prompt' ->> 'id',
+           ((request).data -> 'prompt' ->> 'version')::integer,
+           (request).data -> 'prompt' ->> 'title', ((request).data ->> 'count')::integer,
+           (request).data ->> 'aspect_ratio', ((request).data ->> 'cost')::bigint,
+           (request).data -> 'reference', (request).at,
+           outcome, reason, retryable, ended_at, end_position
+    FROM earlier
+    ON CONFLICT (id) DO UPDATE
+        SET outcome = EXCLUDED.outcome, reason = EXCLUDED.reason, retryable = EXCLUDED.retryable,
+            ended_at = EXCLUDED.ended_at, end_position = EXCLUDED.end_position
+)
 INSERT INTO {table}
     (id, account_id, position, prompt_id, prompt_version, title, count, aspect_ratio, cost,
-     reference, created_at)
-SELECT (data ->> 'generation_id')::uuid, account_id, position, data -> 'prompt' ->> 'id',
-       (data -> 'prompt' ->> 'version')::integer, data -> 'prompt' ->> 'title',
-       (data ->> 'count')::integer, data ->> 'aspect_ratio', (data ->> 'cost')::bigint,
-       data -> 'reference', at
-FROM ledger_facts
-WHERE position > %(after)s AND position <= %(upto)s AND type = 'generation_requested';
-
-UPDATE {table} AS generation
-SET outcome = CASE
-        WHEN fact.type = 'tokens_consumed' THEN 'succeeded'
-        WHEN fact.data ->> 'reason' = 'canceled' THEN 'canceled'
-        ELSE 'failed'
-    END,
-    reason = fact.data ->> 'reason',
-    retryable = (fact.data ->> 'retryable')::boolean,
-    ended_at = fact.at,
-    end_position = fact.position
-FROM ledger_facts AS fact
-WHERE fact.position > %(after)s AND fact.position <= %(upto)s
-    AND fact.type IN ('tokens_consumed', 'generation_failed')
-    AND generation.id = (fact.data ->> 'generation_id')::uuid;
+     reference, created_at, outcome, reason, retryable, ended_at, end_position)
+SELECT id, account_id, position, prompt ->> 'id', (prompt ->> 'version')::integer,
+       prompt ->> 'title', (data ->> 'count')::integer, data ->> 'aspect_ratio',
+       (data ->> 'cost')::bigint, data -> 'reference', at,
+       outcome, reason, retryable, ended_at, end_position
+FROM asked LEFT JOIN ended USING (id);

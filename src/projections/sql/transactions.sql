@@ -1,12 +1,25 @@
 -- One line for each fact that moves the settled balance, also where it costs nothing.
 -- A grant's reason that is not listed leaves no type, and the fold fails.
+WITH asked AS MATERIALIZED (
+    SELECT fact_id AS generation_id, data -> 'prompt' ->> 'title' AS title
+    FROM ledger_facts
+    WHERE position > %(after)s AND position <= %(upto)s AND topic = 'generation_requested:1'
+), moved AS MATERIALIZED (
+    SELECT position, fact_id, account_id, topic, settled, at, data ->> 'reason' AS reason,
+           (data ->> CASE topic WHEN 'tokens_consumed:1' THEN 'cost' ELSE 'amount' END)::bigint
+               AS amount,
+           (data ->> 'generation_id')::uuid AS generation_id
+    FROM ledger_facts
+    WHERE position > %(after)s AND position <= %(upto)s
+        AND topic IN ('tokens_granted:1', 'tokens_consumed:1', 'tokens_revoked:1')
+)
 INSERT INTO {table}
     (position, id, account_id, type, amount, balance, reason, title, generation_id, created_at)
 SELECT position, fact_id, account_id,
-       CASE type
-           WHEN 'tokens_consumed' THEN 'token_consumption'
-           WHEN 'tokens_revoked' THEN 'token_adjustment'
-           ELSE CASE data ->> 'reason'
+       CASE topic
+           WHEN 'tokens_consumed:1' THEN 'token_consumption'
+           WHEN 'tokens_revoked:1' THEN 'token_adjustment'
+           ELSE CASE reason
                WHEN 'welcome' THEN 'token_grant'
                WHEN 'promo' THEN 'token_grant'
                WHEN 'purchase' THEN 'token_purchase'
@@ -14,21 +27,17 @@ SELECT position, fact_id, account_id,
                WHEN 'adjustment' THEN 'token_adjustment'
            END
        END,
-       CASE type
-           WHEN 'tokens_consumed' THEN -(data ->> 'cost')::bigint
-           WHEN 'tokens_revoked' THEN -(data ->> 'amount')::bigint
-           ELSE (data ->> 'amount')::bigint
-       END,
+       CASE topic WHEN 'tokens_granted:1' THEN amount ELSE -amount END,
        settled,
-       CASE type
-           WHEN 'tokens_consumed' THEN 'generation'
-           WHEN 'tokens_revoked' THEN 'revocation'
-           ELSE data ->> 'reason'
+       CASE topic
+           WHEN 'tokens_consumed:1' THEN 'generation'
+           WHEN 'tokens_revoked:1' THEN 'revocation'
+           ELSE reason
        END,
-       (SELECT request.data -> 'prompt' ->> 'title' FROM ledger_facts AS request
-        WHERE request.fact_id = (fact.data ->> 'generation_id')::uuid),
-       (data ->> 'generation_id')::uuid,
+       -- Asked for before the range: one look-up by the request's id each.
+       coalesce(asked.title,
+                (SELECT request.data -> 'prompt' ->> 'title' FROM ledger_facts AS request
+                 WHERE request.fact_id = moved.generation_id)),
+       generation_id,
        at
-FROM ledger_facts AS fact
-WHERE position > %(after)s AND position <= %(upto)s
-    AND type IN ('tokens_granted', 'tokens_consumed', 'tokens_revoked');
+FROM moved LEFT JOIN asked USING (generation_id);

@@ -1,0 +1,139 @@
+"""The table that will replace a view: made from the catalogue, so that no migration is missed.
+
+It has the live table's columns, checks, owner, grants and storage from the start, its key where
+the fold needs one, and every other index once it is full.
+"""
+
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from projections.errors import RebuildRefusedError
+from projections.views import View
+
+_FOREIGN = b"""
+SELECT what FROM (
+    SELECT 1 AS n, 'it belongs to another role (set MIGRATION_DATABASE_URL to the owner''s)' AS what
+    FROM pg_class WHERE oid = %(live)s::regclass AND NOT pg_has_role(relowner, 'MEMBER')
+    UNION ALL
+    SELECT 2, 'the view ' || min(r.ev_class::regclass::text) || ' reads it' FROM pg_depend AS d
+    JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %(live)s::regclass
+    HAVING count(*) > 0
+    UNION ALL
+    SELECT 3, 'it has the trigger ' || min(tgname) FROM pg_trigger
+    WHERE tgrelid = %(live)s::regclass AND NOT tgisinternal HAVING count(*) > 0
+    UNION ALL
+    SELECT 4, 'the foreign key ' || min(conname) || ' hangs on it' FROM pg_constraint
+    WHERE contype = 'f' AND %(live)s::regclass IN (conrelid, confrelid) HAVING count(*) > 0
+    UNION ALL
+    SELECT 5, 'it has row security' FROM pg_class
+    WHERE oid = %(live)s::regclass AND relrowsecurity
+) AS found ORDER BY n LIMIT 1"""
+_DRESS = b"""
+SELECT format('ALTER TABLE %%I OWNER TO %%I', %(shadow)s::text, pg_get_userbyid(relowner))
+FROM pg_class WHERE oid = %(live)s::regclass
+UNION ALL
+SELECT format('ALTER TABLE %%I SET (%%s)', %(shadow)s::text, array_to_string(reloptions, ', '))
+FROM pg_class WHERE oid = %(live)s::regclass AND reloptions IS NOT NULL
+UNION ALL
+SELECT format('GRANT %%s ON %%I TO %%s%%s', a.privilege_type, %(shadow)s::text,
+              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+              CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM pg_class, aclexplode(relacl) AS a
+WHERE oid = %(live)s::regclass AND a.grantee <> relowner"""
+# By position in the catalogue's own text: the name and the table stand before USING.
+_INDEXES = b"""
+SELECT live.relname AS name, 'rebuild_' || live.relname AS shadow_name, i.indisprimary AS is_key,
+       replace(pg_get_indexdef(i.indexrelid),
+               format(' INDEX %%I ON %%I.%%I USING', live.relname, n.nspname, t.relname),
+               format(' INDEX %%I ON %%I.%%I USING', 'rebuild_' || live.relname, n.nspname,
+                      %(shadow)s::text)) AS definition,
+       CASE c.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END AS "constraint",
+       EXISTS (SELECT FROM pg_class AS known
+               WHERE known.relname = 'rebuild_' || live.relname
+                   AND known.relnamespace = live.relnamespace) AS is_made
+FROM pg_index AS i
+JOIN pg_class AS live ON live.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
+JOIN pg_namespace AS n ON n.oid = t.relnamespace
+LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid AND c.contype IN ('p', 'u')
+WHERE i.indrelid = %(live)s::regclass
+ORDER BY live.relname"""
+
+
+class Index(msgspec.Struct, frozen=True):
+    """An index of the live table, and what its counterpart is called meanwhile."""
+
+    name: str
+    shadow_name: str
+    is_key: bool
+    definition: str
+    constraint: str | None
+    is_made: bool
+
+
+def shadow_name(view: View) -> str:
+    """What the table is called until it takes the view's place."""
+    return f"{view.name}_rebuild"
+
+
+def replaced_name(view: View) -> str:
+    """What the old table is called until it is dropped."""
+    return f"{view.name}_replaced"
+
+
+def check(connection: psycopg.Connection[Any], view: View) -> None:
+    """Raise `RebuildRefusedError` where the live table has what a new one would lose."""
+    row = connection.execute(_FOREIGN, {"live": view.name}).fetchone()
+    if row is not None:
+        raise RebuildRefusedError(f"{view.name} cannot be rebuilt: {row[0]}")
+
+
+def make(connection: psycopg.Connection[Any], view: View) -> None:
+    """Make the empty table, in place of any leftover. The caller holds the transaction."""
+    drop(connection, view)
+    names = {"shadow": sql.Identifier(shadow_name(view)), "live": sql.Identifier(view.name)}
+    create = "CREATE TABLE {shadow} (LIKE {live} INCLUDING ALL EXCLUDING INDEXES)"
+    connection.execute(sql.SQL(create).format(**names))
+    known = {"shadow": shadow_name(view), "live": view.name}
+    for (statement,) in connection.execute(_DRESS, known).fetchall():
+        connection.execute(statement.encode())
+    if view.upserts:
+        add_indexes(connection, view, keys_only=True)
+
+
+def drop(connection: psycopg.Connection[Any], view: View) -> None:
+    """Drop what an earlier rebuild has left."""
+    for name in (shadow_name(view), replaced_name(view)):
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def indexes(connection: psycopg.Connection[Any], view: View) -> list[Index]:
+    """The live table's indexes, and whether each has its counterpart."""
+    with connection.cursor(row_factory=class_row(Index)) as cursor:
+        names = {"live": view.name, "shadow": shadow_name(view)}
+        return cursor.execute(_INDEXES, names).fetchall()
+
+
+def add_indexes(
+    connection: psycopg.Connection[Any], view: View, *, keys_only: bool = False
+) -> None:
+    """Give the table the indexes that it lacks, each with its constraint; may be repeated."""
+    add = "ALTER TABLE {} ADD CONSTRAINT {name} {} USING INDEX {name}"
+    for index in indexes(connection, view):
+        if index.is_made or (keys_only and not index.is_key):
+            continue
+        with connection.transaction():
+            connection.execute(index.definition.encode())
+            if index.constraint:
+                connection.execute(
+                    sql.SQL(add).format(
+                        sql.Identifier(shadow_name(view)),
+                        sql.SQL(index.constraint),
+                        name=sql.Identifier(index.shadow_name),
+                    )
+                )

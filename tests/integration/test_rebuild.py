@@ -1,0 +1,307 @@
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+import histories
+import plain_views
+from catalogue import shape, tables
+from databases import Database
+from ledger.commands import OpenAccount
+from ledger.ledger import Ledger
+from projections import failures
+from projections.advance import advance
+from projections.errors import (
+    RebuildInterruptedError,
+    RebuildRefusedError,
+    RebuildStoppedError,
+)
+from projections.rebuild import Progress, Rebuild, swap
+from projections.rebuild.shadow import shadow_name
+from projections.views import VIEW_NAMES, VIEWS, View
+
+WAIT_SECONDS_MAX = 15.0
+
+
+@pytest.fixture
+def ledger(database: Database) -> Iterator[Ledger]:
+    with Ledger(database.url) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def seed() -> int:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"history of seed {seed}")
+    return seed
+
+
+def damage(owner: psycopg.Connection, *views: str) -> None:
+    for view in views:
+        owner.execute(f"DELETE FROM {view}".encode())
+
+
+def folded(database: Database) -> plain_views.Tables:
+    return plain_views.fold(histories.read_log(database.url))
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=VIEW_NAMES)
+def test_each_view_alone_is_made_anew(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int, view: View
+) -> None:
+    histories.History(ledger, seed).write(150)
+    advance(owner)
+    damage(owner, view.name)
+    before, known = shape(owner, view.name), tables(owner)
+    done = Rebuild(database.owner_url, [view], step=17).run()
+    assert done.position == ledger.head()
+    assert plain_views.read_tables(database.url) == folded(database)
+    assert shape(owner, view.name) == before
+    assert tables(owner) == known
+
+
+def test_all_views_keep_their_shape_names_and_grants(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(150)
+    owner.execute("ALTER TABLE images SET (fillfactor = 90)")
+    owner.execute("CREATE UNIQUE INDEX one_key ON images (key) INCLUDE (bytes) WHERE bytes > 7")
+    owner.execute("ALTER TABLE transactions ADD CONSTRAINT has_reason CHECK (reason <> '')")
+    owner.execute("GRANT SELECT ON balances TO PUBLIC")
+    before = {view: shape(owner, view) for view in VIEW_NAMES}
+    known = tables(owner)
+    for _ in range(2):
+        Rebuild(database.owner_url, VIEWS, step=50).run()
+        assert {view: shape(owner, view) for view in VIEW_NAMES} == before
+        assert tables(owner) == known
+        assert plain_views.read_tables(database.url) == folded(database)
+    # The application's role folds on into the new tables.
+    histories.History(ledger, seed + 1).write(50)
+    with psycopg.connect(database.url, autocommit=True) as application:
+        advance(application)
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_an_empty_log_leads_to_empty_views(database: Database, owner: psycopg.Connection) -> None:
+    assert Rebuild(database.owner_url, VIEWS).run().events == 0
+    assert not any(plain_views.read_tables(database.url).values())
+
+
+class Cut(Exception):
+    """The rebuild dies here."""
+
+
+def cut_short(database: Database, *, after: int) -> None:
+    """A rebuild that ends in the middle, its rows and checkpoints committed."""
+
+    def tell(progress: Progress) -> None:
+        if progress.done >= after:
+            raise Cut
+
+    with pytest.raises(Cut):
+        Rebuild(database.owner_url, VIEWS, step=5, tell=tell).run()
+
+
+def test_it_goes_on_where_it_was_cut_short(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(200)
+    cut_short(database, after=100)
+    assert shadow_name(VIEWS[0]) in tables(owner)
+    done = Rebuild(database.owner_url, VIEWS).run()
+    assert done.resumed_at >= 100
+    assert done.events == 4 * ledger.head() - done.resumed_at
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_restart_begins_again_and_clears_leftovers(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(200)
+    known = tables(owner)
+    cut_short(database, after=100)
+    damage(owner, *(shadow_name(view) for view in VIEWS))
+    owner.execute("CREATE TABLE balances_replaced (x integer)")
+    done = Rebuild(database.owner_url, VIEWS, restart=True).run()
+    assert done.resumed_at == 0
+    assert plain_views.read_tables(database.url) == folded(database)
+    assert tables(owner) == known
+
+
+def test_a_second_one_is_refused(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(50)
+    refused: list[str] = []
+
+    def tell(progress: Progress) -> None:
+        if not refused:
+            with pytest.raises(RebuildRefusedError) as caught:
+                Rebuild(database.owner_url, VIEWS).run()
+            refused.append(str(caught.value))
+
+    Rebuild(database.owner_url, VIEWS, tell=tell).run()
+    assert refused == ["another rebuild is running: wait until it has ended"]
+
+
+def test_the_application_s_role_is_refused_by_name_of_the_setting(database: Database) -> None:
+    with pytest.raises(RebuildRefusedError, match="MIGRATION_DATABASE_URL"):
+        Rebuild(database.url, VIEWS).run()
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("CREATE VIEW rich AS SELECT * FROM balances", "the view rich reads it"),
+        (
+            "CREATE TRIGGER no BEFORE DELETE ON balances EXECUTE FUNCTION refuse_change()",
+            "it has the trigger no",
+        ),
+        ("CREATE TABLE t (a text REFERENCES balances)", "foreign key t_a_fkey hangs on it"),
+        ("ALTER TABLE balances ENABLE ROW LEVEL SECURITY", "it has row security"),
+    ],
+)
+def test_what_would_be_lost_is_refused(
+    database: Database, owner: psycopg.Connection, statement: str, reason: str
+) -> None:
+    owner.execute(statement.encode())
+    with pytest.raises(RebuildRefusedError, match=reason):
+        Rebuild(database.owner_url, VIEWS).run()
+
+
+def test_a_long_reader_is_waited_for_without_stalling_the_others(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(100)
+    advance(owner)
+    damage(owner, "images")
+    with (
+        ThreadPoolExecutor(1) as threads,
+        psycopg.connect(database.url) as long,
+        psycopg.connect(database.url, autocommit=True) as reader,
+    ):
+        long.execute("SELECT count(*) FROM images")  # in a transaction that stays open
+        running = threads.submit(Rebuild(database.owner_url, VIEWS).run)
+        waits, until = [], time.monotonic() + 1.5
+        while time.monotonic() < until:
+            began = time.monotonic()
+            reader.execute("SELECT count(*) FROM images")
+            waits.append(time.monotonic() - began)
+        assert not running.done()
+        assert max(waits) < 0.1 + swap.LOCK_MILLISECONDS_MAX / 1000
+        histories.History(ledger, seed + 1).write(20)
+        long.rollback()
+        assert running.result(WAIT_SECONDS_MAX).position == ledger.head()
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_a_reader_that_never_ends_is_named_and_nothing_is_lost(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(50)
+    advance(owner)
+    with psycopg.connect(database.url) as long:
+        long.execute("SELECT count(*) FROM images")
+        with pytest.raises(RebuildInterruptedError, match=str(long.info.backend_pid)):
+            Rebuild(database.owner_url, VIEWS, swap_seconds_max=0.1).run()
+    done = Rebuild(database.owner_url, VIEWS).run()
+    assert done.events == 0
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_a_fact_that_a_view_does_not_know_stops_it_and_leaves_the_live_view(
+    ledger: Ledger, database: Database, owner: psycopg.Connection
+) -> None:
+    histories.record(ledger, OpenAccount(account_id="a", is_member=True, tokens=50))
+    asked = histories.request("a")
+    histories.record(ledger, asked)
+    histories.settle(ledger, asked)
+    advance(owner)
+    before = plain_views.read_tables(database.url)
+    images = VIEWS[-1]
+    blind = View(images.name, images.statements, images.topics - {"tokens_consumed:1"})
+    with pytest.raises(RebuildStoppedError, match="stopped at position 4: images does not know"):
+        Rebuild(database.owner_url, [*VIEWS[:-1], blind]).run()
+    assert plain_views.read_tables(database.url) == before
+    assert failures.failures(owner) == []
+    # A version that knows it goes on from there.
+    Rebuild(database.owner_url, VIEWS).run()
+    assert plain_views.read_tables(database.url) == before
+
+
+def test_it_frees_a_view_that_has_stopped(
+    ledger: Ledger, database: Database, owner: psycopg.Connection
+) -> None:
+    histories.record(ledger, OpenAccount(account_id="a", is_member=True, tokens=50))
+    owner.execute(
+        "INSERT INTO balances SELECT account_id, true, 0, 0, 1, 1 FROM ledger_events LIMIT 1"
+    )
+    failures.record(owner, "balances", 0, "broken")
+    Rebuild(database.owner_url, [VIEWS[0]]).run()
+    assert failures.failures(owner) == []
+    advance(owner)
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_prepared_statements_go_on(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(50)
+    advance(owner)
+    with psycopg.connect(database.url, autocommit=True) as reader:
+        query = b"SELECT * FROM transactions WHERE position > %s ORDER BY position"
+        before = [reader.execute(query, (0,), prepare=True).fetchall() for _ in range(8)][-1]
+        Rebuild(database.owner_url, VIEWS).run()
+        assert reader.execute(query, (0,), prepare=True).fetchall() == before
+
+
+def test_projectors_and_readers_run_all_the_while(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    history = histories.History(ledger, seed)
+    history.write(100)
+    advance(owner)
+    stop = threading.Event()
+
+    def project() -> None:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            while not stop.is_set():
+                advance(connection, limit=3)
+
+    def write() -> None:
+        while not stop.is_set():
+            history.write(1)
+
+    def read() -> int:
+        seen = 0
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            while not stop.is_set():
+                row = connection.execute("SELECT count(*) FROM transactions").fetchone()
+                assert row is not None
+                assert row[0] >= seen, "rows were there and are gone"
+                seen = row[0]
+        return seen
+
+    with ThreadPoolExecutor(5) as threads:
+        working = [threads.submit(each) for each in (project, project, write, read, read)]
+        try:
+            for _ in range(8):
+                Rebuild(database.owner_url, VIEWS, step=29).run()
+        finally:
+            stop.set()
+        for each in working:
+            each.result(WAIT_SECONDS_MAX)
+    assert failures.failures(owner) == []
+    while advance(owner):
+        pass
+    assert plain_views.read_tables(database.url) == folded(database)
