@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 
 import histories
 import plain_views
@@ -48,7 +49,7 @@ def seed() -> int:
 
 def damage(owner: psycopg.Connection, *views: str) -> None:
     for view in views:
-        owner.execute(f"DELETE FROM {view}".encode())
+        owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(view)))
 
 
 def folded(database: Database) -> plain_views.Tables:
@@ -92,12 +93,12 @@ def test_all_views_keep_their_shape_names_and_grants(
     assert plain_views.read_tables(database.url) == folded(database)
 
 
-def test_an_empty_log_leads_to_empty_views(database: Database, owner: psycopg.Connection) -> None:
+def test_an_empty_log_leads_to_empty_views(database: Database) -> None:
     assert Rebuild(database.owner_url, VIEWS).run().events == 0
     assert not any(plain_views.read_tables(database.url).values())
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The rebuild dies here."""
 
 
@@ -106,9 +107,9 @@ def cut_short(database: Database, *, after: int) -> None:
 
     def tell(progress: Progress) -> None:
         if progress.done >= after:
-            raise Cut
+            raise CutError
 
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         Rebuild(database.owner_url, VIEWS, step=5, tell=tell).run()
 
 
@@ -138,13 +139,11 @@ def test_restart_begins_again_and_clears_leftovers(
     assert tables(owner) == known
 
 
-def test_a_second_one_is_refused(
-    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
-) -> None:
+def test_a_second_one_is_refused(ledger: Ledger, database: Database, seed: int) -> None:
     histories.History(ledger, seed).write(50)
     refused: list[str] = []
 
-    def tell(progress: Progress) -> None:
+    def tell(_: Progress) -> None:
         if not refused:
             with pytest.raises(RebuildRefusedError) as caught:
                 Rebuild(database.owner_url, VIEWS).run()

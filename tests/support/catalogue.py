@@ -11,7 +11,7 @@ UNION ALL
 SELECT 'constraint', conname, pg_get_constraintdef(oid), convalidated::text
 FROM pg_constraint WHERE conrelid = %(table)s::regclass
 UNION ALL
-SELECT 'index', indexname, indexdef, '' FROM pg_indexes WHERE tablename = %(table)s
+SELECT 'index', indexname, indexdef, '' FROM pg_indexes WHERE tablename = %(table)s::regclass::text
 UNION ALL
 SELECT 'owner', pg_get_userbyid(relowner), relpersistence::text,
        coalesce(array_to_string(reloptions, ','), '')
