@@ -4,6 +4,7 @@ import click
 
 from api.bench.audit import audit
 from api.bench.ledger import ledger
+from api.bench.rebuild import rebuild
 
 
 @click.group()
@@ -13,3 +14,4 @@ def bench() -> None:
 
 bench.add_command(ledger)
 bench.add_command(audit)
+bench.add_command(rebuild)

@@ -1,0 +1,164 @@
+"""Rebuilding under traffic, killed again and again: nobody who uses the service notices."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+import databases
+import histories
+import plain_views
+from api.bench.history import ensure_history
+from catalogue import shape
+from projections import failures
+from projections.advance import advance
+from projections.views import VIEW_NAMES, VIEWS
+from stack import Stack, wait_until
+
+EVENTS = 50_000
+KILLS = 10
+USERS = 4
+PAUSE_SECONDS = 0.2  # so that four users ask twenty times a second
+FILLED = "SELECT coalesce(sum(position), 0)::bigint FROM view_rebuilds"
+
+
+@pytest.fixture
+def stack(database: databases.Database, tmp_path: Path) -> Iterator[Stack]:
+    ensure_history(database.owner_url, EVENTS)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        while advance(connection):
+            pass
+    with Stack(database, tmp_path) as running:
+        running.start_api(2)
+        running.start_projector()
+        running.start_worker()
+        yield running
+
+
+class User:
+    """Asks, and looks whether everything that was acknowledged to it is there."""
+
+    def __init__(self, stack: Stack, number: int) -> None:
+        self.name = f"user-{number}"
+        self.key = stack.open_account(self.name, tokens=1_000_000)
+        self.asked: list[str] = []
+        self.requests = 0
+        self._number = number
+        self._stack = stack
+
+    def run(self, stop: threading.Event) -> None:
+        with self._stack.client(self.key, api=self._number % 2) as client:
+            while not stop.is_set():
+                for step in (self._ask, self._generations, self._transactions, self._images):
+                    began = time.monotonic()
+                    step(client)
+                    self.requests += 1
+                    stop.wait(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
+
+    def _ask(self, client: httpx.Client) -> None:
+        answer = client.post("/v1/generations", json={"prompt_id": "dreamy-forest"})
+        assert answer.status_code == 202, answer.text
+        self.asked.append(answer.json()["id"])
+
+    def _generations(self, client: httpx.Client) -> None:
+        items = self._list(client, "generations")
+        assert [item["id"] for item in items] == self.asked[-100:][::-1]
+
+    def _transactions(self, client: httpx.Client) -> None:
+        items = self._list(client, "transactions")
+        balances = [item["balance"] for item in items]
+        assert balances[0] == 1_000_000 - 5 * (len(items) - 1) or len(items) == 100
+        assert all(a == b - 5 for a, b in zip(balances, balances[1:], strict=False))
+
+    def _images(self, client: httpx.Client) -> None:
+        ended = [g for g in self._list(client, "generations") if g["status"] == "succeeded"]
+        images = {image["generation_id"] for image in self._list(client, "images")}
+        assert {g["id"] for g in ended} <= images or len(images) == 100
+
+    def _list(self, client: httpx.Client, kind: str) -> list[dict[str, object]]:
+        answer = client.get(f"/v1/{kind}?limit=100")
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, object]] = answer.json()["items"]
+        return items
+
+
+def begin(stack: Stack) -> "subprocess.Popen[bytes]":
+    with (stack.home / "rebuild.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "api.cli", "rebuild"],
+            env=stack.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def filled(stack: Stack) -> int:
+    with psycopg.connect(stack.database.url) as connection:
+        row = connection.execute(FILLED).fetchone()
+    return int(row[0]) if row else 0
+
+
+def kill_at(stack: Stack, events: int, delay: float) -> bool:
+    """Start a rebuild and kill it once that much is filled; False where it was quicker."""
+    process = begin(stack)
+    wait_until(
+        lambda: process.poll() is not None or filled(stack) >= events, what="filling", seconds=30
+    )
+    time.sleep(delay)
+    process.kill()
+    return process.wait(10) == -9
+
+
+def test_a_rebuild_killed_ten_times_under_traffic(stack: Stack) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"kills of seed {seed}")
+    chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    with psycopg.connect(stack.database.owner_url) as owner:
+        before = {view: shape(owner, view) for view in VIEW_NAMES}
+    users = [User(stack, number) for number in range(USERS)]
+    stop = threading.Event()
+    began = time.monotonic()
+    with ThreadPoolExecutor(USERS) as threads:
+        working = [threads.submit(user.run, stop) for user in users]
+        try:
+            kills = 0
+            for point in sorted(chance.randrange(4 * EVENTS) for _ in range(KILLS)):
+                kills += kill_at(stack, point, chance.random() * 0.2)
+            # Those that were quicker than their killer began again from nothing.
+            while kills < KILLS:
+                kills += kill_at(stack, chance.randrange(4 * EVENTS), 0.0)
+            last = begin(stack)
+            assert last.wait(60) == 0, (stack.home / "rebuild.log").read_text()
+        finally:
+            stop.set()
+        seconds = time.monotonic() - began
+        for each in working:
+            each.result(30)
+    requests = sum(user.requests for user in users)
+    print(f"{requests} requests in {seconds:.1f} s, {kills} kills")
+    assert requests / seconds > 15
+    with psycopg.connect(stack.database.owner_url, autocommit=True) as owner:
+        wait_until(lambda: not _open(owner), what="the end of every generation", seconds=60)
+        while advance(owner):
+            pass
+        assert failures.failures(owner) == []
+        assert {view: shape(owner, view) for view in VIEW_NAMES} == before
+        assert filled(stack) == 0
+    found = plain_views.read_tables(stack.database.url)
+    expected = plain_views.fold(histories.read_log(stack.database.url))
+    for view in VIEWS:
+        assert found[view.name] == expected[view.name], view.name
+
+
+def _open(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM generations WHERE outcome IS NULL").fetchone()
+    return int(row[0]) if row else 0
