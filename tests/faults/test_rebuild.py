@@ -1,5 +1,6 @@
 """Rebuilding under traffic, killed again and again: nobody who uses the service notices."""
 
+import itertools
 import random
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -76,17 +78,17 @@ class User:
         items = self._list(client, "transactions")
         balances = [item["balance"] for item in items]
         assert balances[0] == 1_000_000 - 5 * (len(items) - 1) or len(items) == 100
-        assert all(a == b - 5 for a, b in zip(balances, balances[1:], strict=False))
+        assert all(later == earlier - 5 for later, earlier in itertools.pairwise(balances))
 
     def _images(self, client: httpx.Client) -> None:
         ended = [g for g in self._list(client, "generations") if g["status"] == "succeeded"]
         images = {image["generation_id"] for image in self._list(client, "images")}
         assert {g["id"] for g in ended} <= images or len(images) == 100
 
-    def _list(self, client: httpx.Client, kind: str) -> list[dict[str, object]]:
+    def _list(self, client: httpx.Client, kind: str) -> list[dict[str, Any]]:
         answer = client.get(f"/v1/{kind}?limit=100")
         assert answer.status_code == 200, answer.text
-        items: list[dict[str, object]] = answer.json()["items"]
+        items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
 
