@@ -56,6 +56,10 @@ def folded(database: Database) -> plain_views.Tables:
     return plain_views.fold(histories.read_log(database.url))
 
 
+def at(connection: psycopg.Connection) -> set[int]:
+    return {row[0] for row in connection.execute("SELECT position FROM view_positions")}
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=VIEW_NAMES)
 def test_each_view_alone_is_made_anew(
     ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int, view: View
@@ -249,6 +253,49 @@ def test_it_frees_a_view_that_has_stopped(
     Rebuild(database.owner_url, [VIEWS[0]]).run()
     assert failures.failures(owner) == []
     advance(owner)
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_what_a_projector_folds_just_before_the_swap_is_in_the_new_tables(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    history = histories.History(ledger, seed)
+    history.write(100)
+
+    def tell(progress: Progress) -> None:
+        if progress.phase == "swapping":
+            history.write(20)
+            advance(owner)
+
+    Rebuild(database.owner_url, VIEWS, tell=tell).run()
+    assert at(owner) == {ledger.head()}
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_a_projector_in_the_middle_of_its_range_is_not_overtaken(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    history = histories.History(ledger, seed)
+    history.write(100)
+    moved = threading.Event()
+
+    def project() -> None:
+        with psycopg.connect(database.url) as connection:
+            advance(connection)  # in a transaction that ends while the swap waits for it
+            moved.set()
+            time.sleep(swap.LOCK_MILLISECONDS_MAX / 2000)
+
+    with ThreadPoolExecutor(1) as threads:
+
+        def tell(progress: Progress) -> None:
+            if progress.phase == "swapping" and not moved.is_set():
+                history.write(20)
+                threads.submit(project)
+                assert moved.wait(WAIT_SECONDS_MAX)
+
+        Rebuild(database.owner_url, VIEWS, tell=tell).run()
+    # Back where the shadows were would be right in the end, but older than what was shown.
+    assert at(owner) == {ledger.head()}
     assert plain_views.read_tables(database.url) == folded(database)
 
 
