@@ -201,7 +201,7 @@ def test_a_long_reader_is_waited_for_without_stalling_the_others(
             reader.execute("SELECT count(*) FROM images")
             waits.append(time.monotonic() - began)
         assert not running.done()
-        assert max(waits) < 0.1 + swap.LOCK_MILLISECONDS_MAX / 1000
+        assert max(waits) < 0.5
         histories.History(ledger, seed + 1).write(20)
         long.rollback()
         assert running.result(WAIT_SECONDS_MAX).position == ledger.head()
@@ -280,7 +280,7 @@ def test_a_projector_in_the_middle_of_its_range_is_not_overtaken(
     moved = threading.Event()
 
     def project() -> None:
-        with psycopg.connect(database.url) as connection:
+        with psycopg.connect(database.url) as connection, connection.transaction():
             advance(connection)  # in a transaction that ends while the swap waits for it
             moved.set()
             time.sleep(swap.LOCK_MILLISECONDS_MAX / 2000)
