@@ -27,9 +27,9 @@ DECODING = "Python reads and decodes"
 BALANCES = "SQL over ranges, balances alone"
 _COPY = "COPY (SELECT * FROM ledger_events ORDER BY position) TO STDOUT"
 _GROUP_BY = """
-SELECT count(*) FROM (
-    SELECT account_id, max(version), max(position), sum(settled) FROM ledger_events
-    GROUP BY account_id) AS grouped"""
+SELECT max(version), max(position), max(settled) FROM (
+    SELECT account_id, max(version) AS version, max(position) AS position, sum(settled) AS settled
+    FROM ledger_events GROUP BY account_id) AS grouped"""
 _JSON = "COPY (SELECT row_to_json(e)::text FROM ledger_events AS e ORDER BY position) TO STDOUT"
 _SCRATCH = "bench_scratch"
 
