@@ -204,7 +204,10 @@ def test_a_long_reader_is_waited_for_without_stalling_the_others(
         assert max(waits) < 0.5
         histories.History(ledger, seed + 1).write(20)
         long.rollback()
-        assert running.result(WAIT_SECONDS_MAX).position == ledger.head()
+        # The last events may come between the last fold and the swap: they are the projector's then.
+        assert running.result(WAIT_SECONDS_MAX).position <= ledger.head()
+    while advance(owner):
+        pass
     assert plain_views.read_tables(database.url) == folded(database)
 
 
