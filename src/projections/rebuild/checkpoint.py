@@ -35,12 +35,24 @@ def forget(connection: psycopg.Connection[Any], view: View) -> None:
     connection.execute(b"DELETE FROM view_rebuilds WHERE view = %s", (view.name,))
 
 
-def fill(connection: psycopg.Connection[Any], view: View, after: int, upto: int) -> None:
-    """Fold (after, upto] into the shadow: rows and checkpoint in one transaction."""
+def fill(
+    connection: psycopg.Connection[Any],
+    view: View,
+    after: int,
+    upto: int,
+    *,
+    is_checked: bool = False,
+) -> None:
+    """Fold (after, upto] into the shadow: rows and checkpoint in one transaction.
+
+    `is_checked` says that the view knows every fact of the range.
+    """
     try:
         with connection.transaction():
             if connection.execute(_MOVE, (upto, view.name, after)).rowcount != 1:
                 raise RebuildInterruptedError(f"another process has filled {view.name} meanwhile")
+            if not is_checked:
+                view.check(connection, after, upto)
             view.fold(connection, after, upto, shadow.shadow_name(view))
     except FOLD_ERRORS as error:
         at = getattr(error, "position", after)

@@ -10,8 +10,10 @@ from psycopg import sql
 from projections.rebuild import checkpoint, shadow
 from projections.views import View
 
-RANGE = 20_000
-"""Positions in one transaction: few enough for their pages to be still there for the next view."""
+RANGE = 100_000
+"""Positions in one transaction: few enough for their pages to be still there for the next view.
+
+More of them spare balances the many writes of an account in ranges that follow each other."""
 
 _IDLE_SECONDS = 0.01
 
@@ -27,6 +29,7 @@ class Filling:
         self._positions = {view: positions[view.name] for view in views}
         self._taken: set[View] = set()
         self._ready: set[View] = set()
+        self._checked: set[tuple[tuple[str, ...], int, int]] = set()
         self._connections: list[psycopg.Connection[Any]] = []
         self._head = head
         self._step = step
@@ -73,7 +76,11 @@ class Filling:
         at = self._positions[view]
         if at < self._head:
             upto = min(self._head, at + self._step)
-            checkpoint.fill(connection, view, at, upto)
+            # Where one view has found nothing unknown, others that know the same need not look.
+            looked_at = (view.topics, at, upto)
+            is_checked = looked_at in self._checked
+            checkpoint.fill(connection, view, at, upto, is_checked=is_checked)
+            self._checked.add(looked_at)
             self._positions[view] = upto
         else:
             shadow.add_indexes(connection, view)

@@ -31,8 +31,8 @@ _LEVEL_ROUNDS_MAX = 1_000
 _OPTIONS = (
     b"SET work_mem = '64MB'",
     b"SET maintenance_work_mem = '256MB'",
-    # Pages follow each other as positions do: taken whole, they cost less than row by row.
-    b"SET enable_indexscan = off",
+    # Two indexes are built side by side already.
+    b"SET max_parallel_maintenance_workers = 0",
     # What we have left running when we were killed ends by itself.
     b"SET client_connection_check_interval = '1s'",
     b"SET statement_timeout = 0",
@@ -143,14 +143,18 @@ class Rebuild:
 
     def _swap(self, connection: psycopg.Connection[Any]) -> int:
         deadline = time.monotonic() + self._swap_seconds_max
+        patience = swap.LOCK_MILLISECONDS_MAX
         while True:
             head = self._level(connection)
             self._tell(Progress("swapping", head * len(self._views), head * len(self._views)))
-            if swap.try_swap(connection, self._views):
+            if swap.try_swap(connection, self._views, milliseconds_max=patience):
                 swap.drop_replaced(connection, self._views)
                 return head
+            holders = swap.holders(connection, self._views)
+            vacuums = bool(holders) and all(holders.values())
+            patience = swap.VACUUM_MILLISECONDS_MAX if vacuums else swap.LOCK_MILLISECONDS_MAX
             if time.monotonic() > deadline:
-                pids = ", ".join(map(str, swap.holders(connection, self._views))) or "none now"
+                pids = ", ".join(map(str, holders)) or "none now"
                 raise RebuildInterruptedError(
                     f"the views were in use for {self._swap_seconds_max:g} s "
                     f"(server processes: {pids})"

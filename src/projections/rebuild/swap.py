@@ -19,24 +19,33 @@ from projections.views import View
 LOCK_MILLISECONDS_MAX = 100
 """How long one try may make readers wait for the locks."""
 
+VACUUM_MILLISECONDS_MAX = 1_500
+"""The same where only a vacuum is in the way: it gives way to whoever has waited for a second."""
+
 _READ = b"SELECT position FROM view_positions WHERE view = %s"
 _MOVE = b"UPDATE view_positions SET position = %s WHERE view = %s AND position = %s"
 _HOLDERS = b"""
-SELECT DISTINCT l.pid FROM pg_locks AS l
-WHERE l.relation = ANY (%s::regclass[]) AND l.pid <> pg_backend_pid() AND l.granted"""
+SELECT l.pid, bool_and(l.mode = 'ShareUpdateExclusiveLock') FROM pg_locks AS l
+WHERE l.relation = ANY (%s::regclass[]) AND l.pid <> pg_backend_pid() AND l.granted
+GROUP BY l.pid ORDER BY l.pid"""
 
 
-def try_swap(connection: psycopg.Connection[Any], views: Sequence[View]) -> bool:
+def try_swap(
+    connection: psycopg.Connection[Any],
+    views: Sequence[View],
+    *,
+    milliseconds_max: int = LOCK_MILLISECONDS_MAX,
+) -> bool:
     """Replace the views' tables; False where somebody was in the way, and nothing has changed."""
     try:
         with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS_MAX}".encode())
+            connection.execute(f"SET LOCAL lock_timeout = {milliseconds_max}".encode())
             for view in views:
                 if not _move(connection, view):
                     raise psycopg.Rollback
             names = sql.SQL(", ").join(sql.Identifier(view.name) for view in views)
             # Of all locks together: the first ones are held while the last one is waited for.
-            connection.execute(f"SET LOCAL statement_timeout = {LOCK_MILLISECONDS_MAX}".encode())
+            connection.execute(f"SET LOCAL statement_timeout = {milliseconds_max}".encode())
             connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
             connection.execute(b"SET LOCAL statement_timeout = 0")
             for view in views:
@@ -54,10 +63,9 @@ def drop_replaced(connection: psycopg.Connection[Any], views: Sequence[View]) ->
         shadow.drop(connection, view)
 
 
-def holders(connection: psycopg.Connection[Any], views: Sequence[View]) -> list[int]:
-    """The server processes that hold a lock on one of the tables."""
-    found = connection.execute(_HOLDERS, ([view.name for view in views],)).fetchall()
-    return sorted(pid for (pid,) in found)
+def holders(connection: psycopg.Connection[Any], views: Sequence[View]) -> dict[int, bool]:
+    """The server processes that hold a lock on one of the tables; True where it is a vacuum's."""
+    return dict(connection.execute(_HOLDERS, ([view.name for view in views],)).fetchall())
 
 
 def _move(connection: psycopg.Connection[Any], view: View) -> bool:
