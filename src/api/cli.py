@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "migrate": Entry("api.commands.migrate", "migrate", "Bring the tables up to date."),
         "seed": Entry("api.commands.seed", "seed", "Add the demo account and prompts."),
         "accounts": Entry("api.commands.accounts", "accounts", "Open accounts, grant, make keys."),
+        "verify": Entry("api.commands.verify", "verify", "Fold the log anew and compare it all."),
         "audit": Entry("api.commands.audit.group", "audit", "Ask the log: why is it so?"),
         "rebuild": Entry("api.commands.rebuild", "rebuild", "Make the views anew from the log."),
         "sweep": Entry("api.commands.sweep", "sweep", "Expire what is overdue, delete leftovers."),

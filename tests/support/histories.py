@@ -22,7 +22,7 @@ from ledger.commands import (
 )
 from ledger.entry import Entry
 from ledger.errors import Refusal
-from ledger.facts import ImageRecord, PromptVersion, StoredReference
+from ledger.facts import ImageRecord, PromptVersion, StoredReference, TokensConsumed
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 
@@ -110,9 +110,11 @@ class History:
         if isinstance(command, RequestGeneration):
             self._open.append(command)
         elif isinstance(command, SettleGeneration):
-            charged = self._ledger.ending(command.generation_id)
-            if charged and (cost := getattr(charged.fact, "cost", 0)):
-                self._charged.append((command.account_id, command.generation_id, cost))
+            ending = self._ledger.ending(command.generation_id)
+            # It may have ended otherwise before; then nothing was charged.
+            if ending and isinstance(ending.fact, TokensConsumed) and ending.fact.cost:
+                charged = (command.account_id, command.generation_id, ending.fact.cost)
+                self._charged.append(charged)
 
     def _choose(self) -> Command:
         account_id = self._random.choice(self._accounts)

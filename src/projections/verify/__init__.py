@@ -1,0 +1,1 @@
+"""A second opinion: the log folded once more, in Python, and compared with what is kept of it."""

@@ -1,0 +1,101 @@
+"""Several processes on one snapshot, each asking for the next range of accounts.
+
+A process that dies is noticed by its pipe, and so is a parent that does.
+"""
+
+import contextlib
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import psycopg
+
+from projections.verify.accounts import Progress, check_accounts
+from projections.verify.finding import Finding
+from projections.verify.reading import Range
+from projections.verify.snapshot import Moment
+
+RANGES_EACH = 4
+"""So that the one which is done early takes over from the others."""
+
+END_SECONDS_MAX = 5.0
+
+
+class SharedError(Exception):
+    """A process could not look at its part; the message says why."""
+
+
+def share(
+    url: str,
+    moment: Moment,
+    ranges: Sequence[Range],
+    views: Sequence[str],
+    *,
+    processes: int,
+    progress: Progress,
+) -> Iterator[Finding]:
+    """What `processes` find in the ranges, as it comes. Raises `SharedError`."""
+    context = multiprocessing.get_context("spawn")
+    waiting = list(reversed(ranges))
+    workers: dict[Connection[Any, Any], Any] = {}
+    try:
+        for number in range(min(processes, len(ranges))):
+            ours, theirs = context.Pipe()
+            worker = context.Process(
+                target=_work,
+                args=(theirs, url, moment, tuple(views)),
+                name=f"verify-{number}",
+                daemon=True,
+            )
+            worker.start()
+            theirs.close()
+            workers[ours] = worker
+        talking = set(workers)
+        while talking:
+            for pipe in wait(list(talking)):
+                assert isinstance(pipe, Connection)
+                match _receive(pipe):
+                    case Finding() as finding:
+                        yield finding
+                    case int(events):
+                        progress(events)
+                    case None if waiting:
+                        pipe.send(waiting.pop())
+                    case None:
+                        talking.remove(pipe)
+                    case str(problem):
+                        raise SharedError(problem)
+    finally:
+        for pipe, worker in workers.items():
+            pipe.close()
+            worker.join(END_SECONDS_MAX if not waiting else 0)
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+
+
+def _receive(pipe: "Connection[Any, Any]") -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:
+        return "one of the processes has ended before its work"
+
+
+def _work(pipe: "Connection[Any, Any]", url: str, moment: Moment, views: Sequence[str]) -> None:
+    """Ask for ranges by sending None; send numbers of events, findings, or why there is an end."""
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        try:
+            while True:
+                pipe.send(None)
+                accounts = pipe.recv()
+                for finding in check_accounts(url, moment, accounts, views, pipe.send):
+                    pipe.send(finding)
+        except psycopg.Error as error:
+            pipe.send(sentence(error))
+
+
+def sentence(error: psycopg.Error) -> str:
+    """What a person needs to know of it."""
+    first = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()
+    return f"{type(error).__name__}: {first[0]}"
