@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "rebuild": Entry("api.commands.rebuild", "rebuild", "Make the views anew from the log."),
         "sweep": Entry("api.commands.sweep", "sweep", "Expire what is overdue, delete leftovers."),
         "reset": Entry("api.commands.reset", "reset", "Empty a demo."),
-        "bench": Entry("api.bench.command", "bench", "Measure the ledger."),
+        "bench": Entry("api.bench.command", "bench", "Measure it."),
     }
 )
 

@@ -5,6 +5,7 @@ import click
 from api.bench.audit import audit
 from api.bench.ledger import ledger
 from api.bench.rebuild import rebuild
+from api.bench.verify import verify
 
 
 @click.group()
@@ -15,3 +16,4 @@ def bench() -> None:
 bench.add_command(ledger)
 bench.add_command(audit)
 bench.add_command(rebuild)
+bench.add_command(verify)

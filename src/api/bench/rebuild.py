@@ -55,7 +55,7 @@ def rebuild(events: int, rounds: int, home: Path | None, *, as_json: bool) -> No
         entrants: dict[str, Callable[[str], None]] = {
             OURS: _rebuild,
             BALANCES: lambda url: _ranges(url, VIEWS[0], events),
-            DECODING: _decode,
+            DECODING: decode_all,
             "COPY (SELECT …) TO": _copy,
             "SQL GROUP BY": _group_by,
         }
@@ -93,7 +93,8 @@ def _ranges(url: str, view: View, events: int) -> None:
         connection.execute(sql.SQL("DROP TABLE {}").format(table))
 
 
-def _decode(url: str) -> None:
+def decode_all(url: str) -> None:
+    """Read the whole log and decode every fact of it."""
     with psycopg.connect(url) as connection, connection.cursor().copy(_JSON.encode()) as copy:
         copy.set_types(["text"])
         for row in copy.rows():
