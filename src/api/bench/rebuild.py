@@ -23,8 +23,8 @@ from projections.rebuild.filling import RANGE
 from projections.views import VIEWS, View
 
 OURS = "rebuild, all views"
-DECODING = "Python reads and decodes"
-BALANCES = "SQL over ranges, balances alone"
+DECODING = "read and decode"
+BALANCES = "balances by ranges"
 _COPY = "COPY (SELECT * FROM ledger_events ORDER BY position) TO STDOUT"
 _GROUP_BY = """
 SELECT max(version), max(position), max(settled) FROM (
@@ -56,8 +56,8 @@ def rebuild(events: int, rounds: int, home: Path | None, *, as_json: bool) -> No
             OURS: _rebuild,
             BALANCES: lambda url: _ranges(url, VIEWS[0], events),
             DECODING: decode_all,
-            "COPY (SELECT …) TO": _copy,
-            "SQL GROUP BY": _group_by,
+            "COPY TO": _copy,
+            "GROUP BY": _group_by,
         }
         runs: dict[str, list[tuple[float, int, int]]] = {name: [] for name in entrants}
         names = list(entrants)
@@ -69,7 +69,7 @@ def rebuild(events: int, rounds: int, home: Path | None, *, as_json: bool) -> No
                     entrants[name](url)
                     rate = events / (time.perf_counter() - began)
                 runs[name].append((rate, watch.client_bytes, watch.server_bytes))
-                tell(f"round {number + 1}/{rounds}  {name:<32} {rate:>12,.0f}/s")
+                tell(f"round {number + 1}/{rounds}  {name:<20} {rate:>12,.0f}/s")
         report = _report(runs, settings(url) | {"events": events, "rounds": rounds})
     if as_json:
         print_json(report)
@@ -139,9 +139,9 @@ def _print(report: dict[str, Any]) -> None:
     console = Console()
     shown = report["settings"]
     console.print("  ".join(f"{name} {value}" for name, value in shown.items()), highlight=False)
-    caption = "medians, in turn; memory is the most seen, the server's beside its buffers"
+    caption = "medians, in turn; MB the most seen, PG MB the server's beside its buffers"
     table = Table(box=SIMPLE, caption=caption)
-    for column in ("contender", "events/s", "min–max", "rebuild is", "client MB", "server MB"):
+    for column in ("contender", "events/s", "min–max", "rebuild is", "MB", "PG MB"):
         left = column == "contender"
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for row in report["results"]:
