@@ -49,7 +49,7 @@ class PgBench:
                 str(self._binary),
                 *("-n", "-M", "prepared", "-f", script.name, "-j", "2"),
                 *("-c", str(min(callers, CLIENTS_MAX))),
-                *("-T", str(max(1, round(seconds)))),
+                *("-T", str(max(2, round(seconds)))),  # 150 connections take a while
                 self._url,
             ]
             done = subprocess.run(  # noqa: S603 - our own binary and script
