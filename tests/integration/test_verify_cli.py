@@ -72,7 +72,7 @@ def test_findings_as_lines_and_in_words(run: Run, database: Database) -> None:
     done = run("verify", "transactions")
     assert done.returncode == 1
     assert done.stdout.startswith("row_differs: transactions, account account-")
-    assert "1 findings" in done.stdout
+    assert done.stdout.endswith("1 finding\n")
 
 
 def test_many_findings_of_a_kind_are_counted(run: Run, database: Database) -> None:

@@ -152,15 +152,19 @@ def _sum_up(report: Report, told: Counter[str], *, authentic: bool) -> None:
         looked.append(f"{report.objects:,} stored objects")
     if report.chained is not None:
         tail = report.position - report.chained
-        looked.append(f"the chain up to {report.chained:,}; the {tail:,} after it are unprotected")
+        looked.append(
+            f"the chain up to {report.chained:,}"
+            + (f"; the {tail:,} after it are not protected yet" if tail else "")
+        )
     if report.sealed is not None:
         whose = "" if authentic else ", by whatever key signed it: --seal-public-key names one"
         looked.append(f"the seal of position {report.sealed:,}{whose}")
     click.echo("\n  ".join(["looked at:", *looked]))
+    findings = f"{report.findings:,} finding{'' if report.findings == 1 else 's'}"
     words = {
         "ok": "nothing wrong was found",
-        "findings": f"{report.findings:,} findings",
-        "incomplete": f"incomplete, and {report.findings:,} findings in what was looked at",
+        "findings": findings,
+        "incomplete": f"incomplete, and {findings} in what was looked at",
     }
     click.echo(words[report.status])
 
