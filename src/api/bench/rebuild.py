@@ -1,7 +1,5 @@
 """`mintage bench rebuild`: every view made anew, beside reading the log in other ways."""
 
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,17 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from api.bench.history import EVENTS_MIN, ensure_history
-from api.bench.memory import Watch
+from api.bench.history import ensure_history
 from api.bench.server import server, settings
+from api.bench.whole_log import (
+    Passes,
+    events_option,
+    home_option,
+    in_turn,
+    rates,
+    ratio,
+    rounds_option,
+)
 from api.console import json_option, print_json, tell
 from ledger.codec import decode_entry
 from projections.rebuild import Rebuild
@@ -35,13 +41,9 @@ _SCRATCH = "bench_scratch"
 
 
 @click.command("rebuild")
-@click.option("--events", default=2_000_000, show_default=True, type=click.IntRange(EVENTS_MIN))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 100))
-@click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="A folder for the log, kept for the next time: 10 million events take minutes to make.",
-)
+@events_option
+@rounds_option
+@home_option
 @json_option
 def rebuild(events: int, rounds: int, home: Path | None, *, as_json: bool) -> None:
     """Events a second of a whole rebuild, everything in turn.
@@ -59,18 +61,10 @@ def rebuild(events: int, rounds: int, home: Path | None, *, as_json: bool) -> No
             "COPY TO": _copy,
             "GROUP BY": _group_by,
         }
-        runs: dict[str, list[tuple[float, int, int]]] = {name: [] for name in entrants}
-        names = list(entrants)
-        for number in range(rounds):
-            first = number % len(names)
-            for name in [*names[first:], *names[:first]]:
-                with Watch(postgres.server_pid) as watch:
-                    began = time.perf_counter()
-                    entrants[name](url)
-                    rate = events / (time.perf_counter() - began)
-                runs[name].append((rate, watch.client_bytes, watch.server_bytes))
-                tell(f"round {number + 1}/{rounds}  {name:<20} {rate:>12,.0f}/s")
-        report = _report(runs, settings(url) | {"events": events, "rounds": rounds})
+        passes = in_turn(
+            entrants, url, server_pid=postgres.server_pid, events=events, rounds=rounds
+        )
+        report = _report(passes, settings(url) | {"events": events, "rounds": rounds})
     if as_json:
         print_json(report)
     else:
@@ -112,25 +106,18 @@ def _group_by(url: str) -> None:
         connection.execute(_GROUP_BY.encode())
 
 
-def _report(runs: dict[str, list[tuple[float, int, int]]], shown: dict[str, Any]) -> dict[str, Any]:
-    """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
-    ours = [rate for rate, _, _ in runs[OURS]]
+def _report(passes: Passes, shown: dict[str, Any]) -> dict[str, Any]:
     return {
         "settings": shown,
         "results": [
             {
                 "contender": name,
-                "rate": round(statistics.median(rates)),
-                "rate_min": round(min(rates)),
-                "rate_max": round(max(rates)),
-                "rebuild_is_times": round(
-                    statistics.median(a / b for a, b in zip(ours, rates, strict=True)), 3
-                ),
-                "client_mb": round(max(client for _, client, _ in measured) / 1e6, 1),
-                "server_private_mb": round(max(inside for _, _, inside in measured) / 1e6, 1),
+                **rates(measured),
+                "rebuild_is_times": ratio(passes, OURS, name),
+                "client_mb": round(max(each.client_bytes for each in measured) / 1e6, 1),
+                "server_private_mb": round(max(each.server_bytes for each in measured) / 1e6, 1),
             }
-            for name, measured in runs.items()
-            for rates in ([rate for rate, _, _ in measured],)
+            for name, measured in passes.items()
         ],
     }
 

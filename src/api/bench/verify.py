@@ -1,7 +1,5 @@
 """`mintage bench verify`: the whole log folded and compared, beside reading and decoding it."""
 
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,18 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from api.bench.history import EVENTS_MIN, ensure_history
-from api.bench.memory import Watch
+from api.bench.history import ensure_history
 from api.bench.rebuild import DECODING, decode_all
 from api.bench.server import server, settings
+from api.bench.whole_log import (
+    Passes,
+    events_option,
+    home_option,
+    in_turn,
+    rates,
+    ratio,
+    rounds_option,
+)
 from api.console import json_option, print_json, tell
 from ledger.chain.blocks import catch_up
 from projections.advance import advance
@@ -26,13 +32,9 @@ OURS = "verify, one process"
 
 
 @click.command("verify")
-@click.option("--events", default=2_000_000, show_default=True, type=click.IntRange(EVENTS_MIN))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 100))
-@click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="A folder for the log, kept for the next time: 10 million events take minutes to make.",
-)
+@events_option
+@rounds_option
+@home_option
 @json_option
 def verify(events: int, rounds: int, home: Path | None, *, as_json: bool) -> None:
     """Events a second of a whole verification, everything in turn.
@@ -53,18 +55,10 @@ def verify(events: int, rounds: int, home: Path | None, *, as_json: bool) -> Non
             "the chain alone": _chain,
             DECODING: decode_all,
         }
-        runs: dict[str, list[tuple[float, int]]] = {name: [] for name in entrants}
-        names = list(entrants)
-        for number in range(rounds):
-            first = number % len(names)
-            for name in [*names[first:], *names[:first]]:
-                with Watch(postgres.server_pid) as watch:
-                    began = time.perf_counter()
-                    entrants[name](url)
-                    rate = events / (time.perf_counter() - began)
-                runs[name].append((rate, watch.client_bytes))
-                tell(f"round {number + 1}/{rounds}  {name:<24} {rate:>12,.0f}/s")
-        report = _report(runs, settings(url) | {"events": events, "rounds": rounds})
+        passes = in_turn(
+            entrants, url, server_pid=postgres.server_pid, events=events, rounds=rounds
+        )
+        report = _report(passes, settings(url) | {"events": events, "rounds": rounds})
     if as_json:
         print_json(report)
     else:
@@ -84,24 +78,17 @@ def _chain(url: str) -> None:
         assert not list(check_chain(connection, verification.report))
 
 
-def _report(runs: dict[str, list[tuple[float, int]]], shown: dict[str, Any]) -> dict[str, Any]:
-    """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
-    decoding = [rate for rate, _ in runs[DECODING]]
+def _report(passes: Passes, shown: dict[str, Any]) -> dict[str, Any]:
     return {
         "settings": shown,
         "results": [
             {
                 "contender": name,
-                "rate": round(statistics.median(rates)),
-                "rate_min": round(min(rates)),
-                "rate_max": round(max(rates)),
-                "of_decoding": round(
-                    statistics.median(a / b for a, b in zip(rates, decoding, strict=True)), 3
-                ),
-                "client_mb": round(max(client for _, client in measured) / 1e6, 1),
+                **rates(measured),
+                "of_decoding": ratio(passes, name, DECODING),
+                "client_mb": round(max(each.client_bytes for each in measured) / 1e6, 1),
             }
-            for name, measured in runs.items()
-            for rates in ([rate for rate, _ in measured],)
+            for name, measured in passes.items()
         ],
     }
 
