@@ -7,8 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio import to_thread
 
 import databases
+from api.generations import requesting
+from api.services import Services
 from api_client import Api, png, serving, settings_for
 from problems import fields, refused
 
@@ -163,3 +166,28 @@ def test_many_at_once_on_one_account_never_overspend(two: tuple[Api, Api]) -> No
     codes = [answer.status_code for answer in answers]
     assert (codes.count(202), codes.count(402)) == (20, 180)
     assert users[1].get("/v1/balance").json()["available"] == 0
+
+
+@pytest.mark.parametrize("reference", [None, base64.b64encode(png(64)).decode()])
+def test_what_another_process_records_meanwhile_refuses_nobody(
+    two: tuple[Api, Api], monkeypatch: pytest.MonkeyPatch, reference: str | None
+) -> None:
+    """The other one spends the last tokens on this very key, after we have looked for it."""
+    account_id = two[0].account(tokens=5)
+    key = two[0].key(account_id)
+    one, other = (api.client(key) for api in two)
+    accept = requesting._accept
+    answers: list[httpx.Response] = []
+
+    async def accept_later(services: Services, *rest: Any) -> requesting.Accepted:
+        if services is two[0].services:
+            asked = await to_thread.run_sync(lambda: ask(other, reference_image=reference))
+            answers.append(asked)
+        return await accept(services, *rest)
+
+    monkeypatch.setattr(requesting, "_accept", accept_later)
+    answer = ask(one, reference_image=reference)
+    assert (answer.status_code, answers[0].status_code) == (202, 202)
+    assert answer.json()["id"] == answers[0].json()["id"]
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    assert one.get("/v1/balance").json()["held"] == 5

@@ -15,10 +15,12 @@ import plain_views
 from api.bench.history import ensure_history
 from databases import Database
 from histories import read_log
-from mintage import COMMAND, environment, run
+from mintage import ROOT, environment, run
 from projections.views import VIEW_NAMES
 
 EVENTS = 60_000
+STEP = 2_000
+SMALL = ROOT / "tests" / "support" / "small_rebuild.py"
 
 
 def settings(database: Database) -> dict[str, str]:
@@ -27,7 +29,7 @@ def settings(database: Database) -> dict[str, str]:
 
 def begin(database: Database, home: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*COMMAND, "rebuild", *arguments],
+        [sys.executable, str(SMALL), str(STEP), *arguments],
         env=environment(home, settings(database)),
         cwd=home,
         stdin=subprocess.DEVNULL,

@@ -47,7 +47,13 @@ async def request_generation(
     async with services.flights.alone(key_id):
         earlier = await services.threads.read(services.ledger.find, key_id)
         if earlier is None:
-            return await _accept(services, caller, asked, key_id)
+            try:
+                return await _accept(services, caller, asked, key_id)
+            except (Refusal, PromptNotFoundError):
+                # Another process may have recorded it since we looked, and so be what refused us.
+                earlier = await services.threads.read(services.ledger.find, key_id)
+                if earlier is None:
+                    raise
     if earlier.input_hash != asked.hash:
         raise KeyReusedByOtherInputError
     return Accepted(entry=earlier)
