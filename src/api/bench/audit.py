@@ -72,11 +72,12 @@ def audit(events: int, rounds: int, home: Path | None, *, exports: bool, as_json
             progress.print(f"{rounds:,} rounds of questions, after reading the log once …")
             connection.execute(_WARM)
             latencies = _ask(connection, events, rounds)
-        with closing(Exporter(url)) as exporter:
-            exported = {}
-            for name, accept in FORMATS.items() if exports else ():
-                progress.print(f"the whole log as {name} …")
-                exported[name] = exporter.export(accept)
+        exported = {}
+        if exports:
+            with closing(Exporter(url)) as exporter:
+                for name, accept in FORMATS.items():
+                    progress.print(f"the whole log as {name} …")
+                    exported[name] = exporter.export(accept)
     report = {"settings": found, **_report(events, rounds, latencies, exported)}
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")

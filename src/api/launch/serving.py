@@ -7,6 +7,8 @@ import resource
 import shutil
 import signal
 import socket
+from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from litestar import Litestar
@@ -53,17 +55,23 @@ def serve(settings: Settings, bound: socket.socket) -> bool:
     )
     # Its own lines on starting and stopping say less than ours.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    # uvicorn raises the signal that ended it once more; ended as asked is no failure.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
     if settings.workers > 1:
+        _on_signals(lambda *_: None)
         _share_metrics(settings)
         logs.configure(settings)
         Multiprocess(config, sockets=[bound]).run()
         return True
     server = uvicorn.Server(config)
+    # Also before the server listens to signals itself: none may be lost on the way there.
+    _on_signals(server.handle_exit)
     server.run(sockets=[bound])
     return server.started
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    """For uvicorn raises the signal that ended it once more; ended as asked is no failure."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def application() -> Litestar:
