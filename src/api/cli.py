@@ -69,6 +69,8 @@ def _run() -> int:
         return 130
     except SettingsError as error:
         return _fail(str(error), BAD_USAGE)
+    except UnicodeEncodeError:
+        return _fail("an argument holds bytes that are no UTF-8", BAD_USAGE)
     except BrokenPipeError:
         # Whoever read our output has had enough; nor can Python's own flush at the end be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

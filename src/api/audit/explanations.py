@@ -19,6 +19,7 @@ from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services
 from api.texts.i18n import Locale
+from api.texts.plain import one_line
 from api.threads import Connection
 from projections.audit.explain import Explanation, explain
 from projections.audit.types import type_of
@@ -95,7 +96,7 @@ def explained(connection: Connection, account_id: str, then: Moment) -> Explanat
 def explanation_document(told: Explanation, locale: Locale) -> ExplanationDocument:
     """The wire form, with the words."""
     standing = told.standing
-    lines = explanation_lines(told, locale)
+    lines = [one_line(line) for line in explanation_lines(told, locale)]
     return ExplanationDocument(
         account_id=standing.account_id,
         is_member=standing.is_member,

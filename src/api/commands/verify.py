@@ -19,6 +19,7 @@ from api.opening import check_migrated, opened
 from api.settings import Settings
 from api.stored_objects import StoredObjects
 from api.storing import build_storage
+from api.texts.plain import one_line
 from ledger.chain.errors import SealError
 from ledger.chain.keys import read_public_key
 from ledger.chain.seal import DOCUMENT_BYTES_MAX, decode_seal
@@ -130,12 +131,7 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
     if finding.position is not None:
         where.append(f"position {finding.position}")
     click.echo(f"{finding.kind}: {', '.join(part for part in where if part)}")
-    click.echo(f"    {_printable(finding.detail)}")
-
-
-def _printable(text: str) -> str:
-    """What was found may be anybody's bytes; none of them shall steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    click.echo(f"    {one_line(finding.detail)}")
 
 
 def _sum_up(report: Report, told: Counter[str], *, authentic: bool) -> None:
@@ -143,7 +139,7 @@ def _sum_up(report: Report, told: Counter[str], *, authentic: bool) -> None:
         if count > SHOWN_MAX:
             click.echo(f"{kind}: {count - SHOWN_MAX:,} more, not shown")
     for problem in report.incomplete:
-        click.echo(f"incomplete: {_printable(problem)}")
+        click.echo(f"incomplete: {one_line(problem)}")
     looked = [f"{report.events:,} events up to position {report.position:,}"]
     for name, view in report.views.items():
         behind = f" ({view.behind:,} behind the log)" if view.behind else ""

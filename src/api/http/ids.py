@@ -8,6 +8,8 @@ from ledger.facts import ACCOUNT_ID
 
 ID_PATTERN = rf"^{ACCOUNT_ID.pattern}$(?!\n)"
 NO_NUL = r"^[^\u0000]*$"
+ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$(?!\n)"
+"""What is shown within a line of others: nothing in it begins one, or steers a terminal."""
 
 AccountId = Annotated[
     str, msgspec.Meta(pattern=ID_PATTERN, description="Account id.", examples=["demo-user-123"])
@@ -15,7 +17,7 @@ AccountId = Annotated[
 PromptId = Annotated[
     str, msgspec.Meta(pattern=ID_PATTERN, description="Prompt id.", examples=["dreamy-forest"])
 ]
-Name = Annotated[str, msgspec.Meta(max_length=100, pattern=NO_NUL, examples=["演示用户"])]
+Name = Annotated[str, msgspec.Meta(max_length=100, pattern=ONE_LINE, examples=["演示用户"])]
 Note = Annotated[
     str,
     msgspec.Meta(

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.http.auth import Principal, requires
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
-from api.http.ids import NO_NUL, QUERY_CHARACTERS_MAX, PromptId, is_id
+from api.http.ids import NO_NUL, ONE_LINE, QUERY_CHARACTERS_MAX, PromptId, is_id
 from api.openapi.documented import refusals
 from api.problems.refusals import ConflictError, NotFoundError
 from api.prompts import store as prompt_store
@@ -18,7 +18,7 @@ from api.services import Services
 from api.texts.i18n import msg
 from ledger.identity import new_id
 
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NUL)]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=ONE_LINE)]
 Content = Annotated[
     str,
     msgspec.Meta(
@@ -26,7 +26,7 @@ Content = Annotated[
     ),
 ]
 Description = Annotated[str, msgspec.Meta(max_length=500, pattern=NO_NUL)]
-Category = Annotated[str, msgspec.Meta(max_length=50, pattern=NO_NUL)]
+Category = Annotated[str, msgspec.Meta(max_length=50, pattern=ONE_LINE)]
 TokenCost = Annotated[int, msgspec.Meta(ge=0, le=1_000_000, description="Tokens for one image.")]
 
 

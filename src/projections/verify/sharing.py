@@ -5,6 +5,7 @@ A process that dies is noticed by its pipe, and so is a parent that does.
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -84,7 +85,8 @@ def _receive(pipe: "Connection[Any, Any]") -> Any:
 
 def _work(pipe: "Connection[Any, Any]", url: str, moment: Moment, views: Sequence[str]) -> None:
     """Ask for ranges by sending None; send numbers of events, findings, or why there is an end."""
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends us
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             while True:
                 pipe.send(None)

@@ -81,8 +81,8 @@ def _table(lines: list[TimelineEvent]) -> Table:
     for line in lines:
         change = f"{signed(line.amount)} settled, {signed(line.held_change)} held"
         numbers = f"{line.settled} − {line.held} = {line.available} available"
-        what = "\n".join(filter(None, (change, numbers, line.title, line.note)))
+        what = filter(None, (change, numbers, line.title, line.note))
         at = f"{line.at:%Y-%m-%d %H:%M:%S}"
         # Never as markup: a title may be called [bold].
-        table.add_row(str(line.position), Text(f"{line.type}\n{at}"), Text(printable(what)))
+        table.add_row(str(line.position), Text(f"{line.type}\n{at}"), Text(printable(*what)))
     return table

@@ -12,6 +12,7 @@ from api.launch.quiet import quiet_logs
 from api.opening import check_migrated, opened
 from api.problems.refusals import InvalidInputError
 from api.settings import Settings
+from api.texts.plain import one_line
 
 
 @contextmanager
@@ -42,6 +43,6 @@ def usage() -> Iterator[None]:
         raise click.UsageError("; ".join(told)) from None
 
 
-def printable(text: str) -> str:
-    """The text without what would steer a terminal: others have written some of it."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+def printable(*lines: str) -> str:
+    """The lines, without what would make more of them: others have written some of it."""
+    return "\n".join(map(one_line, lines))

@@ -149,9 +149,9 @@ def _show(connection: psycopg.Connection[Any], asked: Asked, found: Walk) -> Non
     for piece in _pieces(connection, asked, found):
         for event in piece:
             at = event.at[:19].replace("T", " ")
-            who = f"{event.account_id} #{event.version}\nby {event.actor}\n{_gist(event)}"
+            who = (f"{event.account_id} #{event.version}", f"by {event.actor}", _gist(event))
             # Never as markup: an actor or an account may be called [bold].
-            table.add_row(str(event.position), Text(f"{event.type}\n{at}"), Text(printable(who)))
+            table.add_row(str(event.position), Text(f"{event.type}\n{at}"), Text(printable(*who)))
     if table.row_count:
         Console().print(table)
     else:

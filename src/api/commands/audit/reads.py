@@ -44,9 +44,10 @@ def reads(
     table.add_column("whose, by whom, how", overflow="fold")
     for read in found:
         asked = ", ".join(f"{name} {value}" for name, value in read.query.items())
-        whose = f"{read.account_id or 'nobody in particular'}\nby {read.reader} ({read.role})"
+        whose = read.account_id or "nobody in particular"
+        reader = f"by {read.reader} ({read.role})"
         at = f"{read.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(
-            str(read.id), Text(f"{read.what}\n{at}"), Text(printable(f"{whose}\n{asked}"))
+            str(read.id), Text(f"{read.what}\n{at}"), Text(printable(whose, reader, asked))
         )
     Console().print(table)

@@ -1,0 +1,6 @@
+"""Texts that others have written, made fit to stand within a line of ours."""
+
+
+def one_line(text: str) -> str:
+    """`text` without what would begin a line of its own or steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
