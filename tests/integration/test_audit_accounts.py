@@ -8,6 +8,7 @@ import pytest
 
 import histories
 from databases import Database
+from ledger import snapshots
 from ledger.commands import (
     ChangeMembership,
     GrantTokens,
@@ -149,6 +150,25 @@ def test_a_hold_from_long_ago_is_found_without_reading_back_to_it(
         assert holds_at(connection, standing) == holds.Holds((), complete=False)
         monkeypatch.setattr(holds, "EVENTS_MAX", 20_000)
         assert [h.cost for h in holds_at(connection, standing).listed] == [7]
+
+
+def test_a_hold_of_the_snapshot_that_has_ended_since_is_none(
+    database: Database, ledger: Ledger
+) -> None:
+    histories.record(ledger, OpenAccount(account_id="a", is_member=False, tokens=1_000))
+    old, new = histories.request("a", cost=7), histories.request("a", cost=7)
+    histories.record(ledger, old)
+    for _ in range(500):
+        histories.record(ledger, GrantTokens(account_id="a", amount=1, reason="promo"))
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        snapshot = snapshots.last(connection, "a")
+        assert snapshot
+        assert list(snapshot.holds) == [old.generation_id]
+        histories.settle(ledger, old)
+        histories.record(ledger, new)
+        found = holds_at(connection, standing_at(connection, "a"))
+    assert [hold.generation_id for hold in found.listed] == [new.generation_id]
+    assert found.complete
 
 
 def test_no_more_holds_are_listed_than_the_bound(

@@ -153,7 +153,9 @@ def test_a_timeline_has_every_event_once_and_what_each_changed(
             stream = [entry for entry in log if entry.account_id == name]
             lines = timeline(connection, name, limit=limit)
             while lines[-1].version > 1:
-                lines += timeline(connection, name, before=lines[-1].version, limit=limit)
+                page = timeline(connection, name, before=lines[-1].version, limit=limit)
+                assert page[0].version < lines[-1].version
+                lines += page
             assert [line.position for line in lines] == [e.position for e in reversed(stream)]
             before = Account(account_id=name)
             for line, entry in zip(reversed(lines), stream, strict=True):
