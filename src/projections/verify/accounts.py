@@ -75,7 +75,12 @@ def _merge(
             continue
         expected = Expected(positions)
         stream = Stream(name, expected)
+        # Those of another shape are not read by the committer either.
+        snapshot = [line for line in snapshot if _is_of_our_shape(line)]
         keeper = _Snapshot(snapshot[0]) if snapshot else None
+        if keeper and (len(snapshot) > 1 or keeper.version < 1):
+            many = f"there are {len(snapshot)}, the first of version {keeper.version}"
+            yield keeper.finding(stream, many)
         while log.account == name:
             lines = log.take(PROGRESS_EVERY)
             events += len(lines)
@@ -100,9 +105,8 @@ class _Snapshot:
     """What the committer would start from; a wrong one is a wrong balance."""
 
     def __init__(self, line: bytes) -> None:
-        _, version, shape, state = line.split(b"\t", 3)
-        # One of another shape is not read.
-        self.version = int(version) if int(shape) == SHAPE else 0
+        _, version, _, state = line.split(b"\t", 3)
+        self.version = int(version)
         self._state = unescape(state)
 
     def compare(self, stream: Stream) -> Iterator[Finding]:
@@ -127,6 +131,10 @@ class _Snapshot:
             position=stream.position,
             detail=detail,
         )
+
+
+def _is_of_our_shape(line: bytes) -> bool:
+    return int(line.split(b"\t", 3)[2]) == SHAPE
 
 
 def _no_such_account(line: bytes) -> Finding:

@@ -115,7 +115,7 @@ def _named(connection: psycopg.Connection[Any]) -> Iterator[_Named]:
         for line in copy:
             try:
                 entry = decode_entry(bytes(line).replace(b"\\\\", b"\\"))
-            except CorruptLogError:
+            except (CorruptLogError, ValueError, RecursionError):
                 continue  # its account's stream tells of it
             yield from _of(entry)
 

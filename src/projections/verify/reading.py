@@ -67,10 +67,13 @@ def copied(
     """The statement that copies a table out; `columns` begin with the account."""
     by = sql.SQL(order)
     bounds = [
-        by + sql.SQL(mark) + sql.Literal(bound)
-        for mark, bound in ((" >= ", accounts.first), (" < ", accounts.end))
+        sql.SQL(mark).format(by, bound)
+        for mark, bound in (("{} >= {}", accounts.first), ("{} < {}", accounts.end))
         if bound is not None
     ]
+    if bounds and accounts.end is None:
+        # Where a table has lost what forbids it, such a row is in no other range.
+        bounds = [sql.SQL("({} OR account_id IS NULL)").format(*bounds)]
     return sql.SQL(
         "COPY (SELECT {columns} FROM {table} WHERE {bounds} ORDER BY {order}) TO STDOUT"
     ).format(

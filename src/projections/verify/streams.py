@@ -50,7 +50,7 @@ class Stream:
                 data = data.replace(b"\\\\", b"\\")
             fact = DECODERS[topic](msgspec.Raw(data))
             time = datetime.fromisoformat(at)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RecursionError) as error:
             self.is_readable = False
             problem = f"unknown topic {topic}" if isinstance(error, KeyError) else str(error)
             return [self._finding("unreadable", line, problem)]

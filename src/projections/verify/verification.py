@@ -117,7 +117,7 @@ class Verification:
 
     def _log(self, moment: Moment) -> list[Finding]:
         with joined(self._url, moment.snapshot) as connection:
-            return list(check_log(connection))
+            return list(check_log(connection, self.report))
 
     def _progress(self, events: int) -> None:
         self.report.events += events
