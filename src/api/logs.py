@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from api.log_errors import format_error
 from api.settings import Settings
 
 
@@ -20,7 +21,6 @@ def configure(settings: Settings) -> None:
     ]
     renderer: list[Any] = (
         [
-            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
         if as_json
@@ -30,7 +30,11 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                format_error,
+                *renderer,
+            ],
         )
     )
     root = logging.getLogger()

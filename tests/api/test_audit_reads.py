@@ -132,3 +132,22 @@ def test_what_cannot_be_recorded_is_not_answered(
         refused(admin, 503, "UNAVAILABLE")
         rows = owner.execute("SELECT name FROM profiles WHERE account_id = %s", (account_id,))
         assert rows.fetchone() == ("Someone",)
+
+
+def test_what_a_grant_a_revocation_or_a_refund_shows_is_recorded(api: Api) -> None:
+    """Also where it is refused: the refusal names what is available."""
+    account_id = api.account(tokens=10)
+    admin = api.client(api.key(None, "admin"))
+    place = f"/v1/accounts/{account_id}"
+    generation = api.client(api.key(account_id)).post(
+        "/v1/generations", json={"prompt_id": "dreamy-forest"}
+    )
+    asked = [
+        admin.post(f"{place}/grants", json={"amount": 1, "reason": "promo"}),
+        admin.post(f"{place}/revocations", json={"amount": 10**6, "note": "x"}),
+        admin.post(f"/v1/generations/{generation.json()['id']}/refund", json={"note": "x"}),
+    ]
+    assert [answer.status_code for answer in asked] == [201, 402, 409]
+    found = admin.get(f"/v1/audit/reads?account={account_id}").json()["items"]
+    shown = [read["what"] for read in found if read["account_id"] == account_id]
+    assert sorted(shown) == ["account", "account", "generation", "reads"]

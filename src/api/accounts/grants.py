@@ -8,6 +8,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from api.audit.recording import recorded
 from api.generations.seeing import request_of
 from api.http.auth import Principal, requires
 from api.http.bodies import BODY_BYTES_MAX
@@ -163,6 +164,7 @@ async def refund(
     """At most once; the images stay."""
     read = services.threads.read
     asked = await read(request_of, services.ledger, generation_id, None)
+    await recorded(services, caller, "generation", account_id=asked.account_id)
     ending = await read(services.ledger.ending, generation_id)
     if ending is None or not isinstance(ending.fact, TokensConsumed) or ending.fact.cost == 0:
         raise ConflictError(msg("Nothing was charged for this generation."))
@@ -199,6 +201,8 @@ async def _record(
     note_id: UUID | None,
     title: str | None = None,
 ) -> Response[Change]:
+    # The answer, a refusal's too, shows the account's numbers.
+    await recorded(services, caller, "account", account_id=command.account_id)
     beside: tuple[Beside, ...] = ()
     if note_id is not None:
         note = (note_id, command.account_id, caller.actor, data.note)
