@@ -30,6 +30,10 @@ SELECT * FROM transactions
 WHERE account_id = %(account_id)s AND position < %(before)s
     AND (%(type)s::text IS NULL OR type = %(type)s)
 ORDER BY position DESC LIMIT %(limit)s"""
+_TRANSACTION_COUNT = b"""
+SELECT count(*) FROM transactions
+WHERE account_id = %(account_id)s AND position < %(before)s
+    AND (%(type)s::text IS NULL OR type = %(type)s)"""
 # Open ones are queued until a worker has claimed them.
 _GENERATIONS = b"""
 SELECT * FROM generations AS g
@@ -57,6 +61,7 @@ _IMAGE_PAGE = (
 ORDER BY i.position DESC, i.ordinal DESC LIMIT %(limit)s"""
 )
 _IMAGE = _IMAGES + b" AND i.id = %(image_id)s"
+_IMAGES_BY_ID = _IMAGES + b" AND i.id = ANY (%(ids)s)"
 _IMAGES_OF = _IMAGES + b" AND i.generation_id = ANY (%(ids)s) ORDER BY i.position, i.ordinal"
 
 
@@ -137,6 +142,20 @@ def list_transactions(
     return _rows(connection, TransactionRow, _TRANSACTIONS, bounds | {"type": type})
 
 
+def count_transactions(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    *,
+    type: TransactionType | None = None,  # noqa: A002 - the field's own word
+    before: int,
+) -> int:
+    """How many lines the statement has at positions below `before`."""
+    values = {"account_id": account_id, "before": before, "type": type}
+    row = connection.execute(_TRANSACTION_COUNT, values).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def list_generations(
     connection: psycopg.Connection[Any],
     account_id: str,
@@ -181,6 +200,14 @@ def get_image(
     """The image, or None where this account has none of that id."""
     found = _rows(connection, ImageRow, _IMAGE, {"account_id": account_id, "image_id": image_id})
     return found[0] if found else None
+
+
+def get_images(
+    connection: psycopg.Connection[Any], account_id: str, image_ids: Sequence[UUID]
+) -> dict[UUID, ImageRow]:
+    """Those of the images that this account has."""
+    parameters = {"account_id": account_id, "ids": list(image_ids)}
+    return {row.id: row for row in _rows(connection, ImageRow, _IMAGES_BY_ID, parameters)}
 
 
 def images_of(
