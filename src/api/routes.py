@@ -21,6 +21,7 @@ from api.http.bodies import BODY_BYTES_MAX
 from api.images import files
 from api.images import handlers as images
 from api.prompts import handlers as prompts
+from api.sessions import handlers as sessions
 
 
 def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
@@ -30,6 +31,8 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         health.ready,
         metrics.metrics,
         files.open_link,
+        sessions.log_in,
+        sessions.log_out,
         Router(
             "/v1/generations",
             route_handlers=[

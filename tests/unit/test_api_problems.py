@@ -31,6 +31,7 @@ FACTS: dict[type[Exception], tuple[Any, ...]] = {
     refusals.ConflictError: (msg("Conflict"),),
     refusals.PictureTooLargeError: (10,),
     refusals.NotReadyError: (["database"],),
+    refusals.TooManyLoginsError: (60,),
     refusals.InvalidInputError: (refusals.FieldProblem("x", msg("Is not valid.")),),
 }
 CONTRACT = {

@@ -37,6 +37,7 @@ from projections.errors import (
 )
 
 EXPORT_RETRY_SECONDS = 10
+STREAM_RETRY_SECONDS = 30
 
 _log = structlog.get_logger("api.errors")
 _TABLE: dict[type[Exception], Callable[[Any], Problem]] = {}
@@ -162,6 +163,14 @@ def _rate_limited(error: ledger.RateLimitedError) -> Problem:
     )
 
 
+def _too_many_logins(error: refusals.TooManyLoginsError) -> Problem:
+    return Problem(
+        code="RATE_LIMITED",
+        detail=msg("Too many logins: try again in {seconds} seconds.", seconds=error.seconds),
+        headers={"Retry-After": str(error.seconds)},
+    )
+
+
 def _beside(error: ledger.BesideConflictError) -> Problem:
     if error.constraint == "profiles_email_key":
         return Problem(code="CONFLICT", detail=msg("Another account has this e-mail address."))
@@ -224,6 +233,12 @@ _TABLE |= {
     refusals.KeyReusedByOtherInputError: _KEY_REUSED,
     refusals.ConflictError: lambda error: Problem(code="CONFLICT", detail=error.why),
     refusals.PictureTooLargeError: _too_large_picture,
+    refusals.TooManyLoginsError: _too_many_logins,
+    refusals.TooManyStreamsError: _fixed(
+        "RATE_LIMITED",
+        msg("Too many open pages: close one, then try again."),
+        headers={"Retry-After": str(STREAM_RETRY_SECONDS)},
+    ),
     refusals.ReadNotRecordedError: _fixed(
         "UNAVAILABLE",
         msg("This read could not be recorded, so it is not answered."),
