@@ -7,7 +7,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api import health, metrics
-from api.accounts import balances, grants, keys, transactions
+from api.accounts import balance_events, balances, grants, keys, transactions
 from api.accounts import handlers as accounts
 from api.audit import accounts as audit_accounts
 from api.audit import balances as audit_balances
@@ -72,7 +72,12 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         ),
         Router(
             "/v1",
-            route_handlers=[balances.balance, balances.me, transactions.list_mine],
+            route_handlers=[
+                balances.balance,
+                balance_events.events,
+                balances.me,
+                transactions.list_mine,
+            ],
             guards=[requires("user")],
             tags=["account"],
         ),
