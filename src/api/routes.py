@@ -1,4 +1,4 @@
-"""Every route below /v1, with the least role that it asks for; a handler may ask for a higher one.
+"""Every route; those below /v1 with the least role that they ask for, a handler may ask for more.
 
 A path has one router: Litestar takes no second one for it.
 """
@@ -20,6 +20,7 @@ from api.http.auth import requires
 from api.http.bodies import BODY_BYTES_MAX
 from api.images import files
 from api.images import handlers as images
+from api.pages.routes import page_handlers
 from api.prompts import handlers as prompts
 from api.sessions import handlers as sessions
 
@@ -33,6 +34,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         files.open_link,
         sessions.log_in,
         sessions.log_out,
+        *page_handlers(),
         Router(
             "/v1/generations",
             route_handlers=[

@@ -151,7 +151,7 @@ class Watcher:
 
 def _states(
     connection: psycopg.Connection[Any], generations: Sequence[UUID]
-) -> dict[UUID, tuple[bool, str | None]]:
+) -> dict[_Watchable, _State]:
     endings = [ending_id(generation_id) for generation_id in generations]
     ended = {row[0] for row in connection.execute(_ENDED, (endings,))}
     steps = steps_of(connection, generations)

@@ -51,14 +51,20 @@ def problem_of(error: Exception) -> Problem:
     return Problem(code="UNKNOWN", detail=msg("Something went wrong on our side."))
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """Litestar's handler for every exception. Causes are logged here and go no further."""
+def told(error: Exception) -> Problem:
+    """The problem of an error. Its cause is logged here and goes no further."""
     problem = problem_of(error)
     if problem.code == "UNKNOWN":
         _log.error("unhandled error", exc_info=error)
     elif problem.code == "UNAVAILABLE":
         _log.warning("unavailable", error=type(error).__name__, cause=str(error)[:300])
     structlog.contextvars.bind_contextvars(code=problem.code)
+    return problem
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Any error as a problem document."""
+    problem = told(error)
     locale = locale_of(request.headers.get("Accept-Language"))
     return problem.response(locale, request.url.path)
 
