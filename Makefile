@@ -24,6 +24,7 @@ check: install ## lint, formatting, types, which package may import which
 	$(BIN)/lint-imports
 
 test: check ## check, then every test but the long ones
+	@ops/browser.sh
 	$(BIN)/pytest
 
 test-long: install ## the long tests only

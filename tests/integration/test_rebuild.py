@@ -353,7 +353,7 @@ def test_projectors_and_readers_run_all_the_while(
                 advance(connection, limit=3)
 
     def write() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.01):  # or the log would outgrow the steps
             history.write(1)
 
     def read() -> int:
@@ -379,3 +379,34 @@ def test_projectors_and_readers_run_all_the_while(
     while advance(owner):
         pass
     assert plain_views.read_tables(database.url) == folded(database)
+
+
+@pytest.mark.parametrize("change", ["fold", "column", "grant"])
+def test_what_another_version_has_filled_is_not_gone_on_with(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int, change: str
+) -> None:
+    """Cut off, upgraded, run again: no table holds rows of two folds, or of another shape."""
+    histories.History(ledger, seed).write(80)
+    advance(owner)
+    images = VIEWS[-1]
+    older = View(
+        images.name,
+        tuple(text.replace("image ->> 'model'", "'older'") for text in images.statements),
+        images.topics,
+    )
+    with psycopg.connect(database.url) as long:
+        long.execute("SELECT count(*) FROM images")
+        filled = older if change == "fold" else images
+        with pytest.raises(RebuildInterruptedError):
+            Rebuild(database.owner_url, [filled], swap_seconds_max=0.1).run()
+    match change:
+        case "column":
+            owner.execute("ALTER TABLE images ADD COLUMN more text")
+        case "grant":
+            owner.execute("GRANT SELECT ON images TO PUBLIC")
+    before = shape(owner, "images")
+    done = Rebuild(database.owner_url, [images]).run()
+    assert done.resumed_at == 0
+    assert shape(owner, "images") == before
+    if change != "column":
+        assert plain_views.read_tables(database.url) == folded(database)

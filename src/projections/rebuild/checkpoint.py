@@ -10,19 +10,30 @@ from projections.rebuild import shadow
 from projections.views import View
 
 _MOVE = b"UPDATE view_rebuilds SET position = %s WHERE view = %s AND position = %s"
+_BEGIN = b"INSERT INTO view_rebuilds (view, position, fingerprint) VALUES (%s, 0, %s)"
+_FINGERPRINT = b"SELECT fingerprint FROM view_rebuilds WHERE view = %s"
 _POSITIONS = b"SELECT view, position FROM view_rebuilds"
 
 
 def begin(connection: psycopg.Connection[Any], view: View, *, restart: bool) -> int:
-    """Make the shadow, or find the one of an interrupted rebuild; returns where it stands."""
+    """Make the shadow, or find the one of an interrupted rebuild; returns where it stands.
+
+    One that another version of the fold has filled, or of the live table, is made anew.
+    """
     with connection.transaction():
         found = positions(connection).get(view.name)
-        if found is not None and not restart:
+        if found is not None and not restart and is_current(connection, view):
             return found
         forget(connection, view)
         shadow.make(connection, view)
-        connection.execute(b"INSERT INTO view_rebuilds VALUES (%s, 0)", (view.name,))
+        connection.execute(_BEGIN, (view.name, shadow.fingerprint(connection, view)))
         return 0
+
+
+def is_current(connection: psycopg.Connection[Any], view: View) -> bool:
+    """Whether the shadow was made for the fold and the live table as they are now."""
+    row = connection.execute(_FINGERPRINT, (view.name,)).fetchone()
+    return row == (shadow.fingerprint(connection, view),)
 
 
 def positions(connection: psycopg.Connection[Any]) -> dict[str, int]:

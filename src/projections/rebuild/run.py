@@ -24,7 +24,8 @@ NEAR = 1_000
 """With so few events left, the swap itself may fold them."""
 
 _LOCK = 0x6D69_6E74_7265  # "mintre"; neither the log's writers' nor the migrations' number
-_TRY_LOCK = f"SELECT pg_try_advisory_lock({_LOCK})"
+_LOCK_WAIT = b"SET lock_timeout = '2s'"  # until the server has noticed that one before us is gone
+_TAKE_LOCK = f"SELECT pg_advisory_lock({_LOCK})".encode()
 _HEAD = b"SELECT coalesce((SELECT position FROM ledger_events ORDER BY position DESC LIMIT 1), 0)"
 _PAUSE_SECONDS = 0.2
 _LEVEL_ROUNDS_MAX = 1_000
@@ -83,12 +84,11 @@ class Rebuild:
         started = time.monotonic()
         try:
             with self._connect() as connection:
-                if connection.execute(_TRY_LOCK.encode()).fetchone() != (True,):
-                    raise RebuildRefusedError("another rebuild is running: wait until it has ended")
+                _be_alone(connection)
                 resumed_at = self._begin(connection)
                 self._fill(connection)
                 position = self._swap(connection)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             raise RebuildInterruptedError(_cause(error)) from error
         return Rebuilt(
             views=tuple(view.name for view in self._views),
@@ -100,7 +100,15 @@ class Rebuild:
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(
-            self._url, autocommit=True, connect_timeout=10, application_name="mintage rebuild"
+            self._url,
+            autocommit=True,
+            connect_timeout=10,
+            application_name="mintage rebuild",
+            # A server that has vanished without a word is noticed, also while an index is built.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=60_000,
         )
         for option in _OPTIONS:
             connection.execute(option)
@@ -175,6 +183,15 @@ class Rebuild:
             if _head(connection) - head <= NEAR:
                 return head
         raise RebuildInterruptedError("the log grows faster than it can be folded")
+
+
+def _be_alone(connection: psycopg.Connection[Any]) -> None:
+    try:
+        connection.execute(_LOCK_WAIT)
+        connection.execute(_TAKE_LOCK)
+        connection.execute(b"RESET lock_timeout")
+    except psycopg.errors.LockNotAvailable:
+        raise RebuildRefusedError("another rebuild is running: wait until it has ended") from None
 
 
 def _head(connection: psycopg.Connection[Any]) -> int:

@@ -4,6 +4,7 @@ It has the live table's columns, checks, owner, grants and storage from the star
 the fold needs one, and every other index once it is full.
 """
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -65,6 +66,23 @@ WHERE i.indrelid = %(live)s::regclass
 ORDER BY live.relname"""
 
 
+# What `make` takes over from the live table when it begins.
+_LIKENESS = b"""
+SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+       coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+FROM pg_attribute AS a
+LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = %(live)s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'constraint', conname::text, pg_get_constraintdef(oid), '' FROM pg_constraint
+WHERE conrelid = %(live)s::regclass AND contype = 'c'
+UNION ALL
+SELECT 'table', pg_get_userbyid(relowner)::text, coalesce(reloptions::text, ''),
+       coalesce(relacl::text, '')
+FROM pg_class WHERE oid = %(live)s::regclass
+ORDER BY 1, 2, 3"""
+
+
 class Index(msgspec.Struct, frozen=True):
     """An index of the live table, and what its counterpart is called meanwhile."""
 
@@ -91,6 +109,13 @@ def check(connection: psycopg.Connection[Any], view: View) -> None:
     row = connection.execute(_FOREIGN, {"live": view.name}).fetchone()
     if row is not None:
         raise RebuildRefusedError(f"{view.name} cannot be rebuilt: {row[0]}")
+
+
+def fingerprint(connection: psycopg.Connection[Any], view: View) -> str:
+    """Another one, where the view's fold or the live table is another one."""
+    rows = connection.execute(_LIKENESS, {"live": view.name}).fetchall()
+    document = msgspec.json.encode((view.statements, view.topics, rows))
+    return hashlib.sha256(document).hexdigest()
 
 
 def make(connection: psycopg.Connection[Any], view: View) -> None:

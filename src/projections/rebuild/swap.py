@@ -13,6 +13,7 @@ from psycopg import sql
 
 from projections import failures
 from projections.advance import CHANNEL
+from projections.errors import RebuildInterruptedError
 from projections.rebuild import checkpoint, shadow
 from projections.views import View
 
@@ -49,6 +50,8 @@ def try_swap(
             connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
             connection.execute(b"SET LOCAL statement_timeout = 0")
             for view in views:
+                if not checkpoint.is_current(connection, view):
+                    raise RebuildInterruptedError(f"{view.name} was altered meanwhile")
                 _replace(connection, view)
             connection.execute(f"NOTIFY {CHANNEL}".encode())
             return True

@@ -106,6 +106,10 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS_MAX,
+        # A server that has vanished without a word is noticed, also while it sorts.
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
         tcp_user_timeout=60_000,
         row_factory=tuple_row,
         application_name="mintage verify",
