@@ -3,7 +3,7 @@
 `before` is where the last page ended, exclusive, so pages stay right while new rows arrive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -46,6 +46,8 @@ WHERE account_id = %(account_id)s AND position < %(before)s
         ELSE %(status)s::text IS NULL OR outcome = %(status)s
     END
 ORDER BY position DESC LIMIT %(limit)s"""
+_GENERATIONS_BY_ID = b"""
+SELECT * FROM generations WHERE account_id = %(account_id)s AND id = ANY (%(ids)s)"""
 # A join, since a subquery for the column is planned as one hash of everybody's favorites.
 _IMAGES = b"""
 SELECT i.*, f.image_id IS NOT NULL AS favorite
@@ -167,6 +169,15 @@ def list_generations(
     """List at most `limit` generations whose requests stand below `before`."""
     bounds = {"account_id": account_id, "before": _before(before), "limit": _limit(limit)}
     return _rows(connection, GenerationRow, _GENERATIONS, bounds | {"status": status})
+
+
+def get_generations(
+    connection: psycopg.Connection[Any], account_id: str, generation_ids: Collection[UUID]
+) -> dict[UUID, GenerationRow]:
+    """Those of the generations that this account has."""
+    parameters = {"account_id": account_id, "ids": list(generation_ids)}
+    rows = _rows(connection, GenerationRow, _GENERATIONS_BY_ID, parameters)
+    return {row.id: row for row in rows}
 
 
 def list_images(

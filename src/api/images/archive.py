@@ -4,7 +4,7 @@ It is a GET with its ids in the address, so that a plain form without a script c
 length is known beforehand: whatever is cut off is seen to be cut off.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -34,6 +34,12 @@ CHUNK_BYTES = 1_048_576
 MEDIA_TYPE = "application/zip"
 
 
+IdsParameter = Annotated[
+    list[UUID] | None,
+    QueryParameter(max_items=IMAGES_MAX, description="Each with an `ids=` of its own."),
+]
+
+
 @get(
     "/download",
     summary="Many images as one zip",
@@ -47,35 +53,35 @@ MEDIA_TYPE = "application/zip"
 async def download_many(
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
-    ids: Annotated[
-        list[UUID] | None,
-        QueryParameter(max_items=IMAGES_MAX, description="Each with an `ids=` of its own."),
-    ] = None,
+    ids: IdsParameter = None,
 ) -> Export:
     """The providers' bytes, unchanged, in the order of `ids`.
 
     One that is not the caller's makes the whole `404`. Where an object is missing or storage goes
     away in the middle, the connection is cut: a zip that came whole is whole.
     """
+    return await archive_of(services, caller.account, ids)
+
+
+async def archive_of(services: Services, account_id: str, ids: Sequence[UUID] | None) -> Export:
+    """The zip. Raises `InvalidInputError`, `NotFoundError`, `TooManyExportsError`."""
     if not ids:
         raise invalid("ids", msg("This field is required."))
-    rows = await services.threads.read_view(
-        _find, services, caller.account, list(dict.fromkeys(ids))
-    )
-    services.downloads.take(caller.account)
+    rows = await services.threads.read_view(_find, services, account_id, list(dict.fromkeys(ids)))
+    services.downloads.take(account_id)
     try:
         archive = _archive(services.storage, rows)
         pieces = _pieces(services, iter(archive))
         # The first file's head and first bytes: storage that is down is a problem, not a cut.
         begun = [await anext(pieces), await anext(pieces)]
     except BaseException:
-        services.downloads.give_back(caller.account)
+        services.downloads.give_back(account_id)
         raise
     name = f"mintage-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
     return Export(
         _chained(begun, pieces),
         slots=services.downloads,
-        taker=caller.account,
+        taker=account_id,
         media_type=MEDIA_TYPE,
         headers={
             "Content-Length": str(len(archive)),

@@ -11,6 +11,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.template import TemplateConfig
 
+from api.audit.words import signed
 from api.pages.assets import asset
 from api.pages.language import chosen_locale
 from api.pages.places import here
@@ -39,7 +40,7 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals.update(t=_text, asset=asset)
+    environment.globals.update(t=_text, asset=asset, signed=signed)
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
 

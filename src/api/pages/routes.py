@@ -4,7 +4,8 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from api.pages import assets, generate, login
+from api.pages import assets, dashboard, generate, login, transactions
+from api.pages.clock import clock_of
 from api.pages.viewer import find_viewer, signed_in
 
 
@@ -19,8 +20,17 @@ def page_handlers() -> list[ControllerRouterHandler]:
         login.choose_language,
         Router(
             "/",
-            route_handlers=[generate.show],
+            route_handlers=[
+                generate.show,
+                dashboard.show,
+                dashboard.download,
+                transactions.show,
+                transactions.download,
+            ],
             guards=[signed_in],
-            dependencies={"viewer": Provide(find_viewer)},
+            dependencies={
+                "viewer": Provide(find_viewer),
+                "clock": Provide(clock_of, sync_to_thread=False),
+            },
         ),
     ]

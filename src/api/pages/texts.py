@@ -26,6 +26,10 @@ SCRIPT_TEXTS: Mapping[str, Message] = {
     "mark": msg("Mark as favourite"),
     "unmark": msg("Remove from favourites"),
     "referenceLost": msg("Choose the reference image again, then press."),
+    "notReached": msg("The service cannot be reached."),
+    "retry": msg("Try again"),
+    "picked": msg("{count} selected"),
+    "tooManyPicked": msg("{count} selected; one zip holds {maximum} at most."),
     "charged": msg("{cost} tokens charged"),
     "newBalance": msg("Available: {available} tokens"),
 }
