@@ -36,5 +36,5 @@ async def show(
         counts=range(1, COUNT_MAX + 1),
         ratios=get_args(AspectRatio),
         bytes_max=services.settings.reference_max_bytes,
-        megabytes_max=round(services.settings.reference_max_bytes / MEGABYTE, 1),
+        megabytes_max=f"{services.settings.reference_max_bytes / MEGABYTE:.3g}",
     )

@@ -5,31 +5,32 @@ from collections.abc import Mapping
 from api.texts.i18n import Message, msg
 
 SCRIPT_TEXTS: Mapping[str, Message] = {
-    "unreachable": msg("The service cannot be reached. Trying again."),
-    "loggedOut": msg("You are logged out."),
-    "logIn": msg("Log in"),
+    "unreachable": msg("The service cannot be reached just now."),
+    "notAnswering": msg(
+        "The service does not answer. Your press is sent again, and charged once at most."
+    ),
+    "gaveUp": msg("The service does not answer. Press again in a moment: nothing is done twice."),
     "choosePrompt": msg("Choose a subject first."),
     "tooFew": msg("Not enough tokens: {cost} needed, {available} available."),
     "sending": msg("Sending."),
-    "unsupported": msg("The reference image is not a readable JPEG, PNG or WebP."),
-    "tooLarge": msg("The picture is larger than {maximum} MB."),
-    "referenceSet": msg("Reference image set: {name}"),
-    "referenceGone": msg("Reference image removed."),
     "priceChanged": msg("The price is {cost} now. Press again if that is fine."),
     "unconfirmed": msg(
         "Whether your last press arrived is not known. If it is not below, press again."
     ),
+    "subjectGone": msg("This prompt does not exist any more. Choose another."),
+    "unsupported": msg("The reference image is not a readable JPEG, PNG or WebP."),
+    "tooLarge": msg("The picture is larger than {maximum} MB."),
+    "referenceSet": msg("Reference image set: {name}"),
+    "referenceGone": msg("Reference image removed."),
+    "referenceLost": msg("Choose the reference image again, then press."),
+    "earlierReference": msg("The picture sent in earlier"),
     "started": msg("Started: {title}"),
     "finished": msg("Ready: {title}"),
-    "waiting": msg("Waiting for its turn"),
+    "charged": msg("{cost} tokens charged"),
+    "settings": msg("{count} × {ratio}"),
+    "settingsWithReference": msg("{count} × {ratio}, with a reference image"),
     "imageOf": msg("{title}, picture {number}"),
-    "mark": msg("Mark as favourite"),
-    "unmark": msg("Remove from favourites"),
-    "referenceLost": msg("Choose the reference image again, then press."),
-    "notReached": msg("The service cannot be reached."),
     "retry": msg("Try again"),
     "picked": msg("{count} selected"),
     "tooManyPicked": msg("{count} selected; one zip holds {maximum} at most."),
-    "charged": msg("{cost} tokens charged"),
-    "newBalance": msg("Available: {available} tokens"),
 }

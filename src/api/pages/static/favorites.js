@@ -21,7 +21,7 @@ async function mark(id, wanted) {
     await ask(`/v1/images/${id}/favorite`, { method: wanted ? "PUT" : "DELETE" });
   } catch (error) {
     show(id, !wanted);
-    toast(error.code ? error.message : text("notReached"));
+    toast(error.code ? error.message : text("unreachable"));
   } finally {
     busy.delete(id);
   }

@@ -10,14 +10,14 @@ export async function fetchPage(url, { signal } = {}) {
     answer = await fetch(url, { headers: { Accept: "text/html" }, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new PageError(text("notReached"));
+    throw new PageError(text("unreachable"));
   }
   if (answer.redirected && new URL(answer.url).pathname === "/login") {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    throw new PageError(text("loggedOut"));
+    throw new PageError(text("unreachable"));
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (!answer.ok) throw new PageError(page.querySelector(".lead")?.textContent ?? text("notReached"));
+  if (!answer.ok) throw new PageError(page.querySelector(".lead")?.textContent ?? text("unreachable"));
   return page;
 }
 
