@@ -4,9 +4,23 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from api.pages import assets, dashboard, generate, login, transactions
+from api.pages import (
+    assets,
+    dashboard,
+    generate,
+    login,
+    support,
+    support_account,
+    support_generation,
+    transactions,
+)
 from api.pages.clock import clock_of
-from api.pages.viewer import find_viewer, signed_in
+from api.pages.viewer import find_viewer, only, signed_in
+
+_SHOWN_TO = {
+    "viewer": Provide(find_viewer),
+    "clock": Provide(clock_of, sync_to_thread=False),
+}
 
 
 def page_handlers() -> list[ControllerRouterHandler]:
@@ -28,9 +42,12 @@ def page_handlers() -> list[ControllerRouterHandler]:
                 transactions.download,
             ],
             guards=[signed_in],
-            dependencies={
-                "viewer": Provide(find_viewer),
-                "clock": Provide(clock_of, sync_to_thread=False),
-            },
+            dependencies=_SHOWN_TO,
+        ),
+        Router(
+            "/",
+            route_handlers=[support.find, support_account.show, support_generation.show],
+            guards=[signed_in, only("support")],
+            dependencies=_SHOWN_TO,
         ),
     ]

@@ -36,13 +36,12 @@ export function takeOver(page, ...selectors) {
 // "Load more": `append` puts the next page's items behind those that are here and returns them;
 // `waiting` shows meanwhile where they will be, and returns those elements.
 export function loadsMore({ append, waiting = () => [] }) {
-  const place = document.querySelector(".more");
   let loading = null;
 
   async function load() {
-    const link = place.querySelector("a");
-    const error = place.querySelector("[role=alert]");
+    const link = document.querySelector(".more a");
     if (!link) return [];
+    const error = link.parentElement.querySelector("[role=alert]");
     error.hidden = true;
     link.setAttribute("aria-busy", "true");
     const placeholders = waiting();
@@ -65,8 +64,8 @@ export function loadsMore({ append, waiting = () => [] }) {
   }
 
   const once = () => (loading ??= load().finally(() => (loading = null)));
-  place?.addEventListener("click", async (event) => {
-    if (!event.target.closest("a") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  document.addEventListener("click", async (event) => {
+    if (!event.target.closest(".more a") || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const [first] = await once();
     // Whoever goes on by keyboard goes on with the first of the new ones.
