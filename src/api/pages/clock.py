@@ -80,10 +80,11 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
 def clock_of(request: Request[Any, Any, Any]) -> Clock:
     """The clock of this browser; injected as `clock`."""
     name = unquote(request.cookies.get(COOKIE, ""))
-    return Clock(locale=chosen_locale(request), zone=_zone(name), now=datetime.now(UTC))
+    return Clock(locale=chosen_locale(request), zone=zone_of(name), now=datetime.now(UTC))
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str) -> tzinfo:
+    """The time zone of that name; UTC where there is none."""
     # A name is looked up among those that there are: it comes from outside, and is a path.
     return ZoneInfo(name) if name in _names() else UTC
 
