@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 EXECUTABLE = "/usr/bin/chromium"
 FLAGS = [
@@ -63,6 +63,7 @@ class Visitor:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("console", lambda line: self._hear(line.type, line.text))
+        page.on("dialog", self._refuse)
         page.on("request", lambda request: self._see(request.url))
         if path is not None:
             page.goto(path)
@@ -85,6 +86,10 @@ class Visitor:
         # A refusal is an answer like any other; Chromium writes each into its console.
         if kind in {"error", "warning"} and not text.startswith("Failed to load resource"):
             self.faults.append(f"{kind}: {text}")
+
+    def _refuse(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _see(self, url: str) -> None:
         if not url.startswith((self.url, "blob:", "data:")):

@@ -16,16 +16,11 @@ from stack import Stack
 
 
 class Website:
-    """Real processes over a database of their own: API, worker with the mock, projector."""
+    """Real processes over a database of their own: two APIs, a mock worker, a projector."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.url = stack.urls[0]
-        self._connection = psycopg.connect(stack.database.url, autocommit=True)
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
 
     def account(self, *, tokens: int = 100, member: bool = True, name: str = "某人") -> str:
         """A fresh account."""
@@ -53,15 +48,22 @@ class Website:
             assert answer.status_code < 300, answer.text
             return answer.json() if answer.content else None
 
+    def restart_api(self) -> None:
+        """Kill the API in the middle of whatever it does, and start it again where it was."""
+        port = self.url.rpartition(":")[2]
+        self.stack.kill(f"api-{port}")
+        self.stack.start_api_at(int(port))
+
     def balance(self, account_id: str) -> dict[str, Any]:
         """The three numbers, as support sees them."""
-        return dict(self.admin("GET", f"/v1/audit/accounts/{account_id}/balance"))
+        return dict(self.admin("GET", f"/v1/audit/accounts/{account_id}"))
 
     def sign_in(self, visitor: Visitor, account_id: str, role: Role = "user") -> None:
         """Log the visitor in, as logging in would."""
         if role != "user":
             self.admin("PATCH", f"/v1/accounts/{account_id}", role=role)
-        session = begin(self._connection, account_id)
+        with psycopg.connect(self.stack.database.url, autocommit=True) as connection:
+            session = begin(connection, account_id)
         visitor.set_cookie("mintage_session", session.id)
 
 
@@ -72,8 +74,7 @@ def website(
     """Run it until the block ends."""
     given = {"MOCK_DELAY_MS": "300", **(settings or {})}
     with Stack(database, home, given) as stack:
-        stack.start_api()
+        stack.start_api(2)
         stack.start_projector()
         stack.start_worker()
-        with contextlib.closing(Website(stack)) as site:
-            yield site
+        yield Website(stack)
