@@ -34,6 +34,7 @@ def test_too_few_tokens(visit: Visit, site: Website, language: str) -> None:
     choose(page, "dreamy-forest")
     why = says(language, "代币不足：需要 5，可用 3。", "Not enough tokens: 5 needed, 3 available.")
     expect(page.locator("#why")).to_have_text(why)
+    expect(page.get_by_test_id("balance-after")).to_have_text("−2")
     expect(button(page)).to_have_attribute("aria-disabled", "true")
     button(page).click(force=True)
     page.wait_for_timeout(200)

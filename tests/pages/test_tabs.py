@@ -26,6 +26,16 @@ def test_the_balance_follows_in_another_tab(visit: Visit, site: Website) -> None
     expect_balance(second, 35, timeout=SOON_MS)
 
 
+def test_what_is_asked_for_in_one_tab_has_a_tile_in_the_other(visit: Visit, site: Website) -> None:
+    slow = site.prompt("同行", "[mock:delay:1500]")
+    visitor = visit(site.account(tokens=40))
+    first, second = visitor.page("/generate"), visitor.page("/generate")
+    expect(second.locator("#none-yet")).to_be_visible()
+    make(first, slow)
+    expect(second.locator("#tiles h3")).to_have_text("同行")
+    expect_done(second.locator("#tiles > li"))
+
+
 def test_the_balance_follows_in_another_browser_at_another_process(
     visit: Visit, browser: Browser, site: Website
 ) -> None:

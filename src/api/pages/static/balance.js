@@ -4,6 +4,7 @@ import { ask } from "./server.js";
 
 const POLL_SECONDS = 1.5;
 const REFUSED_SECONDS = 15;
+const DOUBT_SECONDS = 30;
 const place = document.querySelector("[data-balance-position]");
 const shared = `mintage-balance-${place?.dataset.account}`;
 const channel = new BroadcastChannel(shared);
@@ -43,6 +44,9 @@ export function start() {
   if (navigator.locks) navigator.locks.request(shared, () => new Promise(listen));
   else listen();
   document.addEventListener("visibilitychange", look);
+  addEventListener("online", look);
+  // A stream may be dead and not know it.
+  setInterval(look, DOUBT_SECONDS * 1000);
   addEventListener("pageshow", (event) => event.persisted && look());
 }
 

@@ -4,7 +4,7 @@ import { press, unanswered } from "./press.js";
 import { clearReference, reference, setReference } from "./reference.js";
 import { ask, isRefusal, Problem } from "./server.js";
 import { text } from "./texts.js";
-import { clearEnded, sayNone, showTile } from "./tiles.js";
+import { clearEnded, heldByShown, sayNone, showTile } from "./tiles.js";
 import { toast } from "./toast.js";
 
 const RECENT = 8;
@@ -33,7 +33,7 @@ function show() {
   const fields = wanted();
   const { available } = current();
   costPreview.textContent = fields ? fields.expected_cost : "–";
-  balanceAfter.textContent = available - (fields?.expected_cost ?? 0);
+  balanceAfter.textContent = String(available - (fields?.expected_cost ?? 0)).replace("-", "−");
   const reason = reasonNot(fields, available);
   button.setAttribute("aria-disabled", String(Boolean(reason)));
   why.textContent = reason;
@@ -155,7 +155,11 @@ document.querySelector('[data-testid="reset-button"]').addEventListener("click",
   sessionStorage.setItem(CLEARED, Math.max(Number(sessionStorage.getItem(CLEARED) ?? 0), clearEnded()));
   show();
 });
-onBalance(show);
+onBalance(({ held }) => {
+  show();
+  // Something is held that has no tile here: it was asked for in another place.
+  if (held > heldByShown() && !sending) load().catch(() => {});
+});
 show();
 
 load().catch((error) => {

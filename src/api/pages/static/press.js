@@ -4,13 +4,15 @@ import { ask, isRefusal, newKey } from "./server.js";
 const SLOT = "mintage-press";
 const TRIES_MAX = 8;
 const WAIT_SECONDS_MAX = 8;
+let keptFile = null;
 
 // The generation that the press has become. Throws the server's refusal, or the last error
 // where no answer came: then the press is kept, and the same one is sent when it is made again.
 export async function press(fields, file, { onWait }) {
   const kept = read();
-  const same = kept && !kept.hasFile && !file && JSON.stringify(kept.fields) === JSON.stringify(fields);
-  const key = same ? kept.key : newKey();
+  const isSame = kept && kept.hasFile === Boolean(file) && keptFile === file && JSON.stringify(kept.fields) === JSON.stringify(fields);
+  const key = isSame ? kept.key : newKey();
+  keptFile = file;
   sessionStorage.setItem(SLOT, JSON.stringify({ key, fields, hasFile: Boolean(file) }));
   return send(key, fields, file, onWait);
 }

@@ -89,6 +89,11 @@ export function clearEnded() {
   return newest;
 }
 
+// What the tiles that are open hold together.
+export function heldByShown() {
+  return [...shown.values()].reduce((sum, { generation }) => sum + generation.cost.held, 0);
+}
+
 export function sayNone() {
   none.hidden = list.children.length > 0;
 }
