@@ -16,13 +16,14 @@ from api.pages.clock import Clock
 from api.pages.gallery import read_generation, read_roll
 from api.pages.places import address
 from api.pages.rendering import page
+from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.problems.refusals import NotFoundError
 from api.prompts.handlers import QueryText
 from api.services import Services
 
 PATH = "/dashboard"
-PAGE = 24
+PAGE = 16
 SHOWN_MAX = 240
 
 
@@ -65,6 +66,7 @@ async def show(
         services,
         "dashboard.html",
         viewer,
+        script_texts=LIST_TEXTS,
         clock=clock,
         shots=roll.shots,
         more_url=address(PATH, kept | words | end) if end else None,

@@ -1,5 +1,6 @@
 """Templates: where they are, what they may call, and what goes out with every page."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,6 +52,7 @@ def page(
     viewer: Viewer | None,
     *,
     status: int = 200,
+    script_texts: Mapping[str, Message] = SCRIPT_TEXTS,
     **context: Any,
 ) -> Template:
     """The page, in the language that its reader has chosen, with all that keeps it safe."""
@@ -63,7 +65,7 @@ def page(
             "language": language_tag(locale),
             "path": request.url.path,
             "here": here(request),
-            "texts": _script_texts(locale),
+            "texts": _script_texts(script_texts, locale),
             **context,
         },
         status_code=status,
@@ -99,8 +101,9 @@ def content_security_policy(settings: Settings) -> str:
     )
 
 
-def _script_texts(locale: Locale) -> str:
+def _script_texts(script_texts: Mapping[str, Message], locale: Locale) -> str:
     """For a block of data within HTML: `<` would end it, wherever it stands."""
-    texts: dict[str, Any] = {name: text.pattern(locale) for name, text in SCRIPT_TEXTS.items()}
-    texts["failures"] = {reason: text.text(locale) for reason, text in FAILURES.items()}
+    texts: dict[str, Any] = {name: text.pattern(locale) for name, text in script_texts.items()}
+    if script_texts is SCRIPT_TEXTS:
+        texts["failures"] = {reason: text.text(locale) for reason, text in FAILURES.items()}
     return msgspec.json.encode(texts).decode().replace("<", "\\u003c")

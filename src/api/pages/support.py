@@ -15,6 +15,7 @@ from api.http.cursors import LIMIT_DEFAULT, CursorParameter, Page, decode, page
 from api.pages import rendering
 from api.pages.clock import Clock
 from api.pages.places import address
+from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.services import Services
 
@@ -48,6 +49,7 @@ async def find(
         services,
         "support.html",
         viewer,
+        script_texts=LIST_TEXTS,
         clock=clock,
         reader=caller.actor,
         q=text,

@@ -17,6 +17,7 @@ from api.pages.clock import Clock
 from api.pages.desk import Desk, lay_out
 from api.pages.places import address
 from api.pages.rendering import page
+from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.problems.refusals import FieldProblem, InvalidInputError
 from api.services import Services
@@ -76,6 +77,7 @@ async def show(
         services,
         "support_account.html",
         viewer,
+        script_texts=LIST_TEXTS,
         clock=clock,
         reader=caller.actor,
         account_id=account_id,

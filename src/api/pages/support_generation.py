@@ -15,6 +15,7 @@ from api.audit.words import what_happened
 from api.http.auth import Principal
 from api.pages.clock import Clock
 from api.pages.rendering import page
+from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.problems.refusals import NotFoundError
 from api.services import Services
@@ -51,6 +52,7 @@ async def show(
         services,
         "support_generation.html",
         viewer,
+        script_texts=LIST_TEXTS,
         clock=clock,
         reader=caller.actor,
         story=story,

@@ -18,6 +18,7 @@ from api.pages.clock import Clock
 from api.pages.language import chosen_locale
 from api.pages.places import address
 from api.pages.rendering import page
+from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.services import Services
 from api.texts.i18n import Message, msg
@@ -76,6 +77,7 @@ async def show(
         services,
         "transactions.html",
         viewer,
+        script_texts=LIST_TEXTS,
         clock=clock,
         days=_by_day(kept, clock),
         holds=holds,

@@ -14,8 +14,9 @@ export function opensView(dialog, { shots, more }) {
     picture.alt = small.alt;
     picture.src = small.currentSrc || small.src;
     load(link.href);
-    dialog.querySelector("bdi").textContent = small.alt;
-    dialog.querySelector("dl").replaceChildren(...shot.querySelector(".shot-facts").cloneNode(true).children);
+    dialog.querySelector("h2 bdi").textContent = small.alt;
+    const facts = { ...shot.dataset, made: shot.querySelector("time").title };
+    for (const place of dialog.querySelectorAll("[data-fact]")) place.textContent = facts[place.dataset.fact] ?? "–";
     dialog.querySelector("[download]").href = shot.querySelector("[download]").href;
     const pressed = shot.querySelector("[data-favorite]").getAttribute("aria-pressed");
     dialog.querySelector("[data-favorite]").setAttribute("aria-pressed", pressed);
