@@ -44,7 +44,9 @@ def test_a_field_is_read_by_the_clock_that_wrote_it() -> None:
             clock.read(wrong, "at")
 
 
-@pytest.mark.parametrize("name", ["", "Nowhere/City", "../../etc/passwd", "/etc/passwd", "UTC\0"])
+@pytest.mark.parametrize(
+    "name", ["", "Nowhere/City", "../../etc/passwd", "/etc/passwd", "UTC\0", "Asia"]
+)
 def test_a_zone_that_there_is_not_is_utc(name: str) -> None:
     assert zone_of(name) is UTC
 

@@ -1,6 +1,6 @@
 // The gallery: more of it, a full view, favourites, and many at once.
 import { onBalance } from "./balance.js";
-import { fetchPage, loadsMore } from "./fragments.js";
+import { fetchPage, loadsMore, takeOver } from "./fragments.js";
 import { marks } from "./favorites.js";
 import { text } from "./texts.js";
 import { opensView } from "./view.js";
@@ -53,21 +53,18 @@ async function lookForNew() {
   const address = new URL(location.href);
   address.searchParams.delete("shown");
   const page = await fetchPage(address).catch(() => null);
-  const theirs = page?.getElementById("gallery");
-  if (!theirs?.querySelector(".shot")) return;
-  const list = form.querySelector(".shots");
-  if (!list) {
-    form.querySelector(".nothing").replaceWith(document.adoptNode(theirs.querySelector(".shots")));
+  if (!page) return;
+  const theirs = [...page.querySelectorAll("#gallery .shot")];
+  const newest = shots()[0]?.dataset.imageId;
+  const known = theirs.findIndex((each) => each.dataset.imageId === newest);
+  if (known < 0) {
+    // None was there, or so many are new that some would be missing between.
+    takeOver(page, "#gallery", ".more");
     watchPictures(form);
     return;
   }
-  const newest = list.querySelector(".shot");
-  const fresh = [];
-  for (const each of theirs.querySelectorAll(".shot")) {
-    if (each.dataset.imageId === newest.dataset.imageId) break;
-    fresh.push(each);
-  }
-  list.prepend(...fresh);
+  const fresh = theirs.slice(0, known);
+  form.querySelector(".shots").prepend(...fresh);
   watchPictures(...fresh);
 }
 

@@ -21,15 +21,14 @@ export async function fetchPage(url, { signal } = {}) {
   return page;
 }
 
-// Parts of this page become those of the other; where the focus was, it stays.
+// What stands in parts of this page becomes what stands in them on the other.
 export function takeOver(page, ...selectors) {
   for (const selector of selectors) {
     const mine = document.querySelector(selector);
     const theirs = page.querySelector(selector);
     if (!mine || !theirs || mine.isEqualNode(theirs)) continue;
-    const held = mine.contains(document.activeElement) ? document.activeElement.id : "";
-    mine.replaceWith(document.adoptNode(theirs));
-    if (held) document.getElementById(held)?.focus({ preventScroll: true });
+    mine.replaceChildren(...theirs.childNodes);
+    mine.hidden = theirs.hidden;
   }
 }
 

@@ -43,12 +43,10 @@ async function lookForNew() {
   if (!page?.getElementById("lines")) return;
   takeOver(page, "#sum", "#holds");
   if (new URLSearchParams(location.search).has("cursor")) return;
-  const table = lines.querySelector("table");
-  if (!table) {
-    lines.replaceChildren(...page.getElementById("lines").childNodes);
-    return;
-  }
-  const newest = Number(lines.querySelector("[data-line]").dataset.line);
-  const fresh = [...page.querySelectorAll("[data-line]")].filter((row) => Number(row.dataset.line) > newest);
-  for (const row of fresh.reverse()) place(row, table, "prepend");
+  const theirs = [...page.querySelectorAll("[data-line]")];
+  const newest = lines.querySelector("[data-line]")?.dataset.line;
+  const known = theirs.findIndex((row) => row.dataset.line === newest);
+  // None was there, or so many are new that some would be missing between.
+  if (known < 0) takeOver(page, "#lines", ".more");
+  else for (const row of theirs.slice(0, known).reverse()) place(row, lines.querySelector("table"), "prepend");
 }

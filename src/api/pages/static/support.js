@@ -80,7 +80,7 @@ document.addEventListener("submit", async (event) => {
     toast(form.dataset.said);
     delete form.dataset.key;
     form.reset();
-    await again();
+    again().catch((error) => toast(error.message));
   } catch (error) {
     // What was not answered may have been done: pressed again, it goes out under the same key.
     if (isRefusal(error)) delete form.dataset.key;

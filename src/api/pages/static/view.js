@@ -27,13 +27,11 @@ export function opensView(dialog, { shots, more }) {
   function load(address) {
     const large = new Image();
     const wanted = shot;
-    dialog.toggleAttribute("data-loading", true);
     large.src = address;
     large
       .decode()
       .then(() => shot === wanted && (picture.src = large.src))
-      .catch(() => {})
-      .finally(() => shot === wanted && dialog.removeAttribute("data-loading"));
+      .catch(() => {});
   }
 
   function showPlace() {
