@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
-import msgspec
 from litestar import Request
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
@@ -39,6 +38,7 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     environment.globals.update(t=_text, asset=asset)
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
@@ -98,8 +98,8 @@ def content_security_policy(settings: Settings) -> str:
     )
 
 
-def _script_texts(locale: Locale) -> str:
-    """For a block of data within HTML: `<` would end it, wherever it stands."""
-    texts: dict[str, Any] = {name: text.pattern(locale) for name, text in SCRIPT_TEXTS.items()}
-    texts["failures"] = {reason: text.text(locale) for reason, text in FAILURES.items()}
-    return msgspec.json.encode(texts).decode().replace("<", "\\u003c")
+def _script_texts(locale: Locale) -> dict[str, Any]:
+    failures = {reason: text.text(locale) for reason, text in FAILURES.items()}
+    return {name: text.pattern(locale) for name, text in SCRIPT_TEXTS.items()} | {
+        "failures": failures
+    }
