@@ -37,4 +37,4 @@ lock: install ## resolve the dependencies anew (UPGRADE=1: newer versions)
 	@ops/lock.sh
 
 clean: ## remove what install and the tools made; data stays
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -9,8 +9,8 @@ fc-list :lang=zh-cn 2>/dev/null | grep -q . || missing="$missing fonts-noto-cjk"
 
 install() { # with what it takes to be root
     # shellcheck disable=SC2086 # two packages, two words
-    "$@" apt-get update -qq &&
-        "$@" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fontconfig $missing
+    "$@" apt-get -o DPkg::Lock::Timeout=120 update -qq &&
+        "$@" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends fontconfig $missing
 }
 
 echo "browser: installing $missing" >&2

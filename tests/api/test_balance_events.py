@@ -1,6 +1,7 @@
 """The balance as a stream: at once, whenever it moves, and no longer than the session."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,7 @@ def test_the_balance_comes_at_once_and_whenever_it_moves(api: Api) -> None:
     user = api.client(api.key(account_id))
     with listening(user) as lines:
         assert next_balance(lines) == user.get("/v1/balance").json()
+        began = time.monotonic()
         asked = user.post("/v1/generations", json=BODY).json()
         held = next_balance(lines)
         assert (held["available"], held["held"], held["settled"]) == (15, 5, 20)
@@ -44,6 +46,7 @@ def test_the_balance_comes_at_once_and_whenever_it_moves(api: Api) -> None:
         assert next_balance(lines)["settled"] == 15
         api.grant(account_id, 7)
         assert next_balance(lines)["available"] == 22
+        assert time.monotonic() - began < event_streams.PING_SECONDS  # told, not looked for
 
 
 def test_nobody_else_moves_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

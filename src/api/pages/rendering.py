@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
-import msgspec
 from litestar import Request
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
@@ -41,6 +40,7 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     environment.globals.update(t=_text, asset=asset, signed=signed)
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
@@ -101,9 +101,8 @@ def content_security_policy(settings: Settings) -> str:
     )
 
 
-def _script_texts(script_texts: Mapping[str, Message], locale: Locale) -> str:
-    """For a block of data within HTML: `<` would end it, wherever it stands."""
+def _script_texts(script_texts: Mapping[str, Message], locale: Locale) -> dict[str, Any]:
     texts: dict[str, Any] = {name: text.pattern(locale) for name, text in script_texts.items()}
     if script_texts is SCRIPT_TEXTS:
         texts["failures"] = {reason: text.text(locale) for reason, text in FAILURES.items()}
-    return msgspec.json.encode(texts).decode().replace("<", "\\u003c")
+    return texts

@@ -23,8 +23,9 @@ export function showTile(generation, { again, isNew = false }) {
     count: generation.count,
     ratio: generation.aspect_ratio,
   });
-  const next = [...shown.values()].find((other) => other.generation.position < generation.position && other.tile.isConnected);
-  list.insertBefore(tile, next?.tile ?? null);
+  // Ids grow with time.
+  tile.dataset.generation = generation.id;
+  list.insertBefore(tile, [...list.children].find((other) => other.dataset.generation < generation.id) ?? null);
   none.hidden = true;
   if (isNew) tile.scrollIntoView({ block: "nearest" });
 
