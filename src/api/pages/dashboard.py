@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Template
 
 from api.http.auth import Principal
@@ -34,11 +34,11 @@ async def show(
     services: NamedDependency[Services],
     viewer: NamedDependency[Viewer],
     clock: NamedDependency[Clock],
-    favorite: bool = False,
+    favorite: FromQuery[bool] = False,
     q: QueryText = None,
     cursor: CursorParameter = None,
     shown: Annotated[int, QueryParameter(ge=1, le=SHOWN_MAX)] = PAGE,
-    generation: UUID | None = None,
+    generation: FromQuery[UUID | None] = None,
 ) -> Template:
     """Newest first. `shown` is how many were there before the page was loaded again."""
     text = (q or "").strip() or None
