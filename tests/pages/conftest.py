@@ -11,15 +11,15 @@ from website import Website, website
 Visit = Callable[..., Visitor]
 
 
-# Not for the session: while Playwright runs, no other test of this thread can run an event loop.
-@pytest.fixture(scope="package")
+# For no longer: while Playwright runs, no other test of this thread can run an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The one browser of these tests."""
+    """The browser of a module's tests."""
     with chromium() as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def site(
     database_server: databases.TestServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Website]:
