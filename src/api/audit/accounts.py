@@ -26,7 +26,7 @@ SearchText = Annotated[
     str | None,
     QueryParameter(
         max_length=QUERY_CHARACTERS_MAX,
-        pattern=r"^[^\u0000-\u001f]*$",
+        pattern=r"^[^\u0000-\u001f]*[^\s\u0000-\u001f][^\u0000-\u001f]*$",
         description="Part of the id, the e-mail or the name, in any case.",
     ),
 ]
@@ -82,8 +82,8 @@ async def find(
 ) -> Page[FoundAccount]:
     """By a part of the id, the e-mail or the name; all of them without `q`. Newest first."""
     before = decode(cursor, tuple[datetime, str]) if cursor else None
-    text = q.strip() if q else None
-    await recorded(services, caller, "accounts_search", q=text or None)
+    text = None if q is None else q.strip()
+    await recorded(services, caller, "accounts_search", q=text)
     rows = await services.threads.query(search_accounts, text, before=before, limit=limit + 1)
     return page(rows, limit, lambda row: row, lambda row: (row.created_at.isoformat(), row.id))
 

@@ -77,6 +77,7 @@ async def list_events(
     actor: Annotated[
         str | None,
         QueryParameter(
+            min_length=1,
             max_length=ACTOR_CHARACTERS_MAX,
             pattern=NO_NUL,
             description="Who did it: `key:…`, `worker:…`, `admin:bootstrap`, `cli`.",

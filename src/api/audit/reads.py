@@ -29,6 +29,7 @@ _ORDER = " ORDER BY id DESC LIMIT %(limit)s"
 ReaderParameter = Annotated[
     str | None,
     QueryParameter(
+        min_length=1,
         max_length=QUERY_CHARACTERS_MAX,
         pattern=NO_NUL,
         description="Only by that one: `key:…`, `admin:bootstrap` or `cli`.",
@@ -79,7 +80,9 @@ def select_reads(
     limit: int,
 ) -> list[Read]:
     """The reads with an id below `before`, newest first."""
-    statement = _LIST + (_BY_READER if reader else "") + (_BY_ACCOUNT if account else "") + _ORDER
+    by_reader = "" if reader is None else _BY_READER
+    by_account = "" if account is None else _BY_ACCOUNT
+    statement = _LIST + by_reader + by_account + _ORDER
     values = {
         "reader": reader,
         "account": account,

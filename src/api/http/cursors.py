@@ -25,7 +25,9 @@ LimitParameter = Annotated[
 CursorParameter = Annotated[
     str | None,
     QueryParameter(
-        max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before; opaque."
+        min_length=1,
+        max_length=CURSOR_CHARACTERS_MAX,
+        description="`next_cursor` of the page before; opaque.",
     ),
 ]
 
