@@ -13,7 +13,7 @@ from api.audit.documents import FoundAccount, Version
 from api.audit.recording import recorded
 from api.audit.search import search_accounts
 from api.http.auth import Principal, Role
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import QUERY_CHARACTERS_MAX, is_id
 from api.http.schemas import Position
 from api.openapi.documented import refusals
@@ -81,11 +81,14 @@ async def find(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[FoundAccount]:
     """By a part of the id, the e-mail or the name; all of them without `q`. Newest first."""
-    before = decode(cursor, tuple[datetime, str]) if cursor else None
     text = None if q is None else q.strip()
+    listing = Listing("audit_accounts", q=text)
+    before = listing.places(cursor, tuple[datetime, str])
     await recorded(services, caller, "accounts_search", q=text)
     rows = await services.threads.query(search_accounts, text, before=before, limit=limit + 1)
-    return page(rows, limit, lambda row: row, lambda row: (row.created_at.isoformat(), row.id))
+    return listing.page(
+        rows, limit, lambda row: row, lambda row: (row.created_at.isoformat(), row.id)
+    )
 
 
 @get(

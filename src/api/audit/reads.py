@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from api.audit.recording import recorded
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, QUERY_CHARACTERS_MAX
 from api.http.parameters import AccountParameter
 from api.openapi.documented import refusals
@@ -63,12 +63,13 @@ async def list_reads(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Read]:
     """Newest first; itself recorded, and so first in the list."""
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("audit_reads", reader=reader, account=account)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
     await recorded(services, caller, "reads", account_id=account, reader=reader)
     rows = await services.threads.query(
         select_reads, reader=reader, account=account, before=before, limit=limit + 1
     )
-    return page(rows, limit, lambda row: row, lambda row: (row.id,))
+    return listing.page(rows, limit, lambda row: row, lambda row: (row.id,))
 
 
 def select_reads(
