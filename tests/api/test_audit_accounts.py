@@ -111,7 +111,7 @@ def test_each_look_is_recorded_with_whose_it_was_and_how_it_was_asked(
     newest = api.admin().get("/v1/audit/reads", params={"limit": 5}).json()["items"]
     searches = [read for read in newest if read["what"] == "accounts_search"]
     assert [(read["account_id"], read["query"]) for read in searches] == [
-        (None, {"q": "who-is-it"})
+        (None, {"q": "who-is-it", "limit": 20})
     ]
 
 

@@ -99,7 +99,7 @@ async def list_keys(
     """Newest first, revoked ones too."""
     listing = Listing("keys", account=account_id)
     (before,) = listing.places(cursor, tuple[UUID]) or (None,)
-    await recorded(services, caller, "keys", account_id=account_id)
+    await recorded(services, caller, "keys", account_id=account_id, cursor=cursor, limit=limit)
     await _check_account(services, account_id)
     rows = await services.threads.query(_list, account_id, before, limit + 1)
     return listing.page(rows, limit, lambda row: row, lambda row: (str(row.id),))

@@ -84,8 +84,11 @@ async def find(
     text = None if q is None else q.strip()
     listing = Listing("audit_accounts", q=text)
     before = listing.places(cursor, tuple[datetime, str])
-    await recorded(services, caller, "accounts_search", q=text)
     rows = await services.threads.query(search_accounts, text, before=before, limit=limit + 1)
+    shown = [row.id for row in rows[:limit]]
+    await recorded(
+        services, caller, "accounts_search", shown=shown, q=text, cursor=cursor, limit=limit
+    )
     return listing.page(
         rows, limit, lambda row: row, lambda row: (row.created_at.isoformat(), row.id)
     )

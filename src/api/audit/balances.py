@@ -72,7 +72,7 @@ async def list_timeline(
     (before,) = listing.places(cursor, tuple[int]) or (None,)
     if before is not None and before < FIRST_PLACE:
         raise not_of_this_list()
-    await recorded(services, caller, "timeline", account_id=account_id, limit=limit)
+    await recorded(services, caller, "timeline", account_id=account_id, cursor=cursor, limit=limit)
     lines = await services.threads.query(timeline_lines, account_id, before=before, limit=limit + 1)
     return listing.page(lines, limit, timeline_event, lambda line: (line.version,))
 

@@ -146,7 +146,15 @@ async def _page(
     (place,) = listing.places(cursor, tuple[int]) or (None,)
     limit = asked.limit or LIMIT_DEFAULT
     seen = await services.threads.query(_look, asked, place, limit)
-    await recorded(services, caller, "events", account_id=seen.account_id, **asked.told())
+    await recorded(
+        services,
+        caller,
+        "events",
+        account_id=seen.account_id,
+        shown={event.account_id for event in seen.slice.events},
+        cursor=cursor,
+        **asked.told(),
+    )
     end = seen.slice.next_place
     return AuditPage(
         items=[_item(event) for event in seen.slice.events],
@@ -170,6 +178,7 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
             caller,
             "events_export",
             account_id=seen.account_id,
+            shown=None,
             format="csv" if is_csv else "ndjson",
             **asked.told(),
         )
