@@ -84,7 +84,7 @@ async def find(
     text = None if q is None else q.strip()
     listing = Listing("audit_accounts", q=text)
     before = listing.places(cursor, tuple[datetime, str])
-    rows = await services.threads.query(search_accounts, text, before=before, limit=limit + 1)
+    rows = await services.threads.audit(search_accounts, text, before=before, limit=limit + 1)
     shown = [row.id for row in rows[:limit]]
     await recorded(
         services, caller, "accounts_search", shown=shown, q=text, cursor=cursor, limit=limit
@@ -106,7 +106,7 @@ async def get_one(
 ) -> AuditAccount:
     """All of it at one position of the log. The counts are made anew, from each of its events."""
     await recorded(services, caller, "account", account_id=account_id)
-    return await services.threads.query(audit_account, account_id)
+    return await services.threads.audit(audit_account, account_id)
 
 
 def audit_account(connection: Connection, account_id: str) -> AuditAccount:

@@ -145,7 +145,7 @@ async def _page(
     listing = asked.listing()
     (place,) = listing.places(cursor, tuple[int]) or (None,)
     limit = asked.limit or LIMIT_DEFAULT
-    seen = await services.threads.query(_look, asked, place, limit)
+    seen = await services.threads.audit(_look, asked, place, limit)
     await recorded(
         services,
         caller,

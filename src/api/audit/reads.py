@@ -91,7 +91,7 @@ async def list_reads(
     await recorded(
         services, caller, "reads", account_id=account, reader=reader, cursor=cursor, limit=limit
     )
-    rows = await services.threads.query(
+    rows = await services.threads.audit(
         select_reads, reader=reader, account=account, before=before, limit=limit + 1
     )
     return listing.page(rows, limit, lambda row: row, lambda row: (row.id,))
