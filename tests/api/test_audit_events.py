@@ -371,6 +371,16 @@ def test_a_process_that_goes_down_cuts_the_connection(
                 list(chunks)
 
 
+def test_a_process_that_goes_down_counts_no_further(
+    long_database: Database, tmp_path: Path
+) -> None:
+    with serving(settings_for(long_database.url, tmp_path)) as api:
+        client = support(api)
+        api.services.watcher.stop_waiting()
+        refused(client.get(f"{URL}?actor=cli", headers=CSV), 503, "UNAVAILABLE")
+        assert api.services.exports._taken == 0
+
+
 def test_whoever_takes_nothing_is_hung_up(long_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "STALL_SECONDS_MAX", 0.5)
     client = support(long_api)
