@@ -187,6 +187,14 @@ def test_an_export_may_be_of_some_or_of_none(api: Api) -> None:
         ("application/x-ndjson, application/json;q=0.5", "application/x-ndjson"),
         ("application/json;q=0.5, text/csv;q=0.9", "text/csv"),
         ("text/html, */*;q=0.1", "application/json"),
+        ("", "application/json"),
+        ("application/json;q=0, */*", "application/x-ndjson"),
+        ("*/*, application/json;q=0, application/x-ndjson;q=0.000", "text/csv"),
+        ("application/*;q=0, text/*;q=0.001", "text/csv"),
+        ("application/*;q=0.9, application/json;q=0.1", "application/x-ndjson"),
+        ("text/csv;q=inf", "text/csv"),
+        ("text/csv;q=nonsense, */*;q=0.5", "application/json"),
+        ("TEXT/CSV ; Q=1", "text/csv"),
     ],
 )
 def test_what_is_accepted_is_what_comes(api: Api, accept: str, kind: str) -> None:
@@ -194,7 +202,22 @@ def test_what_is_accepted_is_what_comes(api: Api, accept: str, kind: str) -> Non
     assert answer.headers["Content-Type"].partition(";")[0] == kind
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*", "nonsense"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *(
+            "text/html",
+            "application/xml",
+            "image/*",
+            "nonsense",
+            "*/*;q=0",
+            "text/csv;q=0",
+            "text/csv;q=nan",
+        ),
+        "application/json;q=0, application/x-ndjson;q=0, text/csv;q=0",
+        "text/csv, text/csv;header=absent;q=0",
+    ],
+)
 def test_another_type_is_refused(api: Api, accept: str) -> None:
     problem = refused(support(api).get(URL, headers={"Accept": accept}), 422, "INVALID_INPUT")
     assert fields(problem) == ["Accept"]

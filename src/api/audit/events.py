@@ -16,6 +16,7 @@ from api.audit.recording import recorded
 from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter
 from api.http.ids import NO_NUL
+from api.http.negotiation import best_match
 from api.http.parameters import AccountParameter
 from api.http.schemas import Position
 from api.openapi.documented import refusals
@@ -110,7 +111,7 @@ async def list_events(
     `{"end": true, "count": n}`, a CSV has its number of rows in `Mintage-Count`: one with less was
     cut off. In a CSV an apostrophe stands before what a spreadsheet would run.
     """
-    media_type = request.accept.best_match([JSON, NDJSON, CSV])
+    media_type = best_match(request, [JSON, NDJSON, CSV])
     if media_type is None:
         raise invalid("Accept", msg("Must allow one of {types}.", types=f"{JSON}, {NDJSON}, {CSV}"))
     asked = Asked(
