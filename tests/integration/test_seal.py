@@ -139,7 +139,14 @@ def test_a_chain_made_again_over_the_same_rows_still_fits(
     tamper(database.superuser_url, "DELETE FROM ledger_chain")
     with connected(database.url) as connection:
         assert catch_up(connection).block == 1
-    assert prove(database, document).authentic
+    proof = prove(database, document)
+    assert (proof.authentic, proof.remade) == (True, True)
+
+
+def test_a_seal_that_names_another_block_is_told(database: Database, document: bytes) -> None:
+    assert not prove(database, document).remade
+    for block in (0, 2, 4):
+        assert prove(database, signed_anew(document, KEY, block=block)).remade
 
 
 def test_a_chain_made_again_over_other_rows_does_not(database: Database, document: bytes) -> None:

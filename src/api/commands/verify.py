@@ -156,6 +156,8 @@ def _sum_up(report: Report, told: Counter[str], *, authentic: bool) -> None:
     if report.sealed is not None:
         whose = "" if authentic else ", by whatever key signed it: --seal-public-key names one"
         looked.append(f"the seal of position {report.sealed:,}{whose}")
+        if report.remade:
+            looked.append("the chain was made anew since that seal, over the same rows")
     click.echo("\n  ".join(["looked at:", *looked]))
     findings = f"{report.findings:,} finding{'' if report.findings == 1 else 's'}"
     words = {

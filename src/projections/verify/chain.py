@@ -45,4 +45,4 @@ class SealCheck:
             position = getattr(error, "position", None)
             yield Finding(kind="seal_broken", position=position, detail=str(error))
         else:
-            report.sealed = proof.seal.position
+            report.sealed, report.remade = proof.seal.position, proof.remade
