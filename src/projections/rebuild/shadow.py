@@ -114,7 +114,7 @@ def check(connection: psycopg.Connection[Any], view: View) -> None:
 def fingerprint(connection: psycopg.Connection[Any], view: View) -> str:
     """Another one, where the view's fold or the live table is another one."""
     rows = connection.execute(_LIKENESS, {"live": view.name}).fetchall()
-    document = msgspec.json.encode((view.statements, view.topics, rows))
+    document = msgspec.json.encode((view.reading, view.writing, view.topics, rows))
     return hashlib.sha256(document).hexdigest()
 
 
