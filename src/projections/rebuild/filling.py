@@ -6,7 +6,7 @@ and one from its end, until they meet. The others follow, range by range, the on
 
 import itertools
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,10 +16,14 @@ from psycopg import sql
 
 from projections.rebuild import checkpoint, shadow
 from projections.rebuild.checkpoint import Filled
+from projections.rebuild.shadow import Index
 from projections.views import View
 
-RANGE = 50_000
+RANGE = 25_000
 """Positions in one transaction: what is read of them fits into the server's memory."""
+
+IN_ORDER = 10
+"""So many ranges are one for a view that folds in order: it writes an account's row less often."""
 
 _IDLE_SECONDS = 0.01
 
@@ -38,24 +42,29 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Filling:
-    """Shared by the threads that fill; each range is in one hand."""
+    """Shared by the threads that fill; each range and each index is in one hand."""
 
     def __init__(
-        self, views: Sequence[View], filled: Mapping[str, Filled], head: int, step: int
+        self,
+        views: Sequence[View],
+        filled: Mapping[str, Filled],
+        indexes: Mapping[str, Sequence[Index]],
+        head: int,
+        step: int,
     ) -> None:
-        """Views hold what is `filled` and are to be filled up to `head`."""
+        """Views hold what is `filled`, are to be filled up to `head` and lack `indexes`."""
         self._lock = threading.Lock()
         self._ranges = deque(_ranges([v for v in views if v.any_order], filled, head, step))
         self._in_order = {
-            v: deque(_ranges([v], filled, head, step)) for v in views if not v.any_order
+            v: deque(_ranges([v], filled, head, step * IN_ORDER)) for v in views if not v.any_order
         }
-        self._left = dict.fromkeys(views, 0)
+        # The largest is built first: nobody waits for it in the end.
+        self._indexes = {v: deque(indexes[v.name]) for v in reversed(views)}
+        self._left = Counter(dict.fromkeys(views, 0))
         for queue in (self._ranges, *self._in_order.values()):
             for each in queue:
-                self._count(each, 1)
-        # The largest is built first: nobody waits for it in the end.
-        self._unindexed = list(reversed(views))
-        self._followed: set[View] = set()
+                self._left.update(each.views)
+        self._in_hand: Counter[View] = Counter()
         self._connections: list[psycopg.Connection[Any]] = []
         self._done = sum(min(filled[view.name].events, head) for view in views)
 
@@ -75,19 +84,22 @@ class Filling:
         """Fill and index whatever nobody else has in hand, until all is done or `stop` is set."""
         with self._lock:
             self._connections.append(connection)
-        while not stop.is_set():
+        while self._indexes and not stop.is_set():
             with self._lock:
-                if not self._unindexed:
-                    return
                 task = self._next(backwards=backwards)
             match task:
-                case Range():
-                    try:
-                        checkpoint.fill(connection, task.views, task.after, task.upto)
-                    finally:
-                        self._end(task)
-                case View():
-                    _finish(connection, task)
+                case Range(after, upto, views):
+                    checkpoint.fill(connection, views, after, upto)
+                    with self._lock:
+                        self._left.subtract(views)
+                        self._in_hand.subtract(views)
+                        self._done += task.events
+                case (View() as view, Index() as index):
+                    shadow.add_index(connection, index)
+                    with self._lock:
+                        self._in_hand[view] -= 1
+                case View() as view:
+                    _finish(connection, view)
                 case None:
                     stop.wait(_IDLE_SECONDS)
 
@@ -97,29 +109,25 @@ class Filling:
             if not connection.closed:
                 connection.cancel_safe(timeout=5)
 
-    def _next(self, *, backwards: bool) -> Range | View | None:
+    def _next(self, *, backwards: bool) -> Range | tuple[View, Index] | View | None:
         for view, queue in self._in_order.items():
             is_due = not self._ranges or (queue and queue[0].after < self._ranges[0].after)
-            if queue and is_due and view not in self._followed:
-                self._followed.add(view)
+            if queue and is_due and not self._in_hand[view]:
+                self._in_hand[view] += 1
                 return queue.popleft()
         if self._ranges:
-            return self._ranges.pop() if backwards else self._ranges.popleft()
-        for view in self._unindexed:
-            if not self._left[view]:
-                self._unindexed.remove(view)
+            task = self._ranges.pop() if backwards else self._ranges.popleft()
+            self._in_hand.update(task.views)
+            return task
+        for view, indexes in self._indexes.items():
+            if indexes and not self._left[view]:
+                self._in_hand[view] += 1
+                return view, indexes.popleft()
+        for view, indexes in self._indexes.items():
+            if not (indexes or self._left[view] or self._in_hand[view]):
+                del self._indexes[view]
                 return view
         return None
-
-    def _end(self, task: Range) -> None:
-        with self._lock:
-            self._count(task, -1)
-            self._followed -= set(task.views)
-            self._done += task.events
-
-    def _count(self, task: Range, by: int) -> None:
-        for view in task.views:
-            self._left[view] += by
 
 
 def _ranges(
@@ -137,7 +145,7 @@ def _ranges(
 
 
 def _finish(connection: psycopg.Connection[Any], view: View) -> None:
-    shadow.add_indexes(connection, view)
+    shadow.add_constraints(connection, view)
     # Before anyone reads it: without statistics plans would be guesses.
     analyze = sql.SQL("ANALYZE {}").format(sql.Identifier(shadow.shadow_name(view)))
     connection.execute(analyze)

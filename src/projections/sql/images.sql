@@ -3,8 +3,9 @@ images AS (
     INSERT INTO {images}
         (id, generation_id, account_id, position, ordinal, prompt_id, title, key, thumbnail_key,
          sha256, mime_type, width, height, bytes, model, created_at)
-    SELECT (image ->> 'id')::uuid, generation_id, account_id, position, ordinal, prompt_id, title,
-           image ->> 'key', image ->> 'thumbnail_key', image ->> 'sha256', image ->> 'mime_type',
+    SELECT (image ->> 'id')::uuid, generation_id, account_id, position, ordinal,
+           asked #>> '{{prompt,id}}', asked #>> '{{prompt,title}}', image ->> 'key',
+           image ->> 'thumbnail_key', image ->> 'sha256', image ->> 'mime_type',
            (image ->> 'width')::integer, (image ->> 'height')::integer,
            (image ->> 'bytes')::bigint, image ->> 'model', at
     FROM told

@@ -26,7 +26,7 @@ transactions AS (
                WHEN 'tokens_revoked:1' THEN 'revocation'
                ELSE data ->> 'reason'
            END,
-           title, generation_id, at
+           asked #>> '{{prompt,title}}', generation_id, at
     FROM told
     WHERE topic IN ('tokens_consumed:1', 'tokens_granted:1', 'tokens_revoked:1')
 )
