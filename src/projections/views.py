@@ -17,9 +17,9 @@ from psycopg.rows import tuple_row
 from projections.errors import UnknownFactError
 
 _SQL = Path(__file__).parent / "sql"
-# Where the statistics are old, nested loops over a long range never end. The look-ups that a fold
-# needs are subqueries, which this leaves alone.
-_NO_LOOPS = b"SET LOCAL enable_nestloop = off"
+# Where the statistics are old, nested loops over a long range never end; the look-ups that a fold
+# needs are subqueries, which this leaves alone. A merge would sort wide rows.
+_HASHED = b"SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"
 _TOPIC = b"SELECT topic FROM ledger_facts WHERE position = %s"
 
 TOPICS = (
@@ -75,7 +75,7 @@ def fold(
     The caller holds the transaction, and moves the position in it. Raises `UnknownFactError` where
     one of the views does not know a fact: the transaction is to be rolled back.
     """
-    connection.execute(_NO_LOOPS)
+    connection.execute(_HASHED)
     text = ",\n".join((views[0].reading, *(view.writing for view in views)))
     names = {view.name: sql.Identifier(tables[view.name]) for view in views}
     query = sql.SQL(f"WITH {text}\nSELECT position FROM unknown").format(**names)
