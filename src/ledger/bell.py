@@ -1,6 +1,7 @@
 """Waking a thread that sleeps until the server answers or a command comes, whichever is first."""
 
 import contextlib
+import math
 import select
 import socket
 
@@ -28,13 +29,13 @@ class Bell:
         """
         self._asleep = True
 
-    def sleep(self, other: int | None = None) -> None:
-        """Until somebody rings, or the descriptor `other` can be read."""
+    def sleep(self, other: int | None = None, seconds: float | None = None) -> None:
+        """Until somebody rings, the descriptor `other` can be read, or so many seconds are over."""
         poll = select.poll()
         poll.register(self._here, select.POLLIN)
         if other is not None:
             poll.register(other, select.POLLIN)
-        poll.poll()
+        poll.poll(None if seconds is None else math.ceil(seconds * 1000))
         self._asleep = False
         with contextlib.suppress(BlockingIOError):
             self._here.recv(4096)

@@ -92,12 +92,15 @@ class Committer:
         self._bell.close()
 
     def _sleep(self) -> None:
-        """Until the server answers or, where there is room for it, a command comes."""
+        """Until the server answers, or is overdue, or a command comes that there is room for."""
         if not self._is_full():
             self._bell.lie_down()
             if self._waiting or (self._closed and not self._writing):
                 return
-        self._bell.sleep(self._recording.fileno() if self._writing else None)
+        if self._writing:
+            self._bell.sleep(self._recording.fileno(), self._recording.seconds_left)
+        else:
+            self._bell.sleep()
 
     def _is_full(self) -> bool:
         """Whether the batch has its share: half of what is under way.

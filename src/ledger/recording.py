@@ -69,6 +69,12 @@ class Recording:
         assert self._session is not None
         return self._session.fileno()
 
+    @property
+    def seconds_left(self) -> float:
+        """How long an answer to what was sent may still be waited for."""
+        assert self._session is not None
+        return self._session.seconds_left
+
     def has_answer(self) -> bool:
         """Whether `finish` would not wait."""
         assert self._session is not None

@@ -209,8 +209,12 @@ def test_another_type_is_refused(api: Api, accept: str) -> None:
         ("account=", "account"),
         (f"account={'x' * 65}", "account"),
         ("generation=nonsense", "generation"),
+        ("generation=", "generation"),
+        ("actor=", "actor"),
         ("actor=%00", "actor"),
         (f"actor={'x' * 201}", "actor"),
+        ("from=", "from"),
+        ("to=", "to"),
         ("from=yesterday", "from"),
         ("from=2026-01-01T00:00:00", "from"),
         ("from=2026-01-01", "from"),
@@ -227,6 +231,7 @@ def test_another_type_is_refused(api: Api, accept: str) -> None:
         ("order=up", "order"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
+        ("cursor=", "cursor"),
         ("cursor=nonsense", "cursor"),
         ("cursor=WzFd", "cursor"),
         (f"cursor={'x' * 201}", "cursor"),
@@ -364,6 +369,16 @@ def test_a_process_that_goes_down_cuts_the_connection(
             api.services.watcher.stop_waiting()
             with pytest.raises(httpx.RemoteProtocolError):
                 list(chunks)
+
+
+def test_a_process_that_goes_down_counts_no_further(
+    long_database: Database, tmp_path: Path
+) -> None:
+    with serving(settings_for(long_database.url, tmp_path)) as api:
+        client = support(api)
+        api.services.watcher.stop_waiting()
+        refused(client.get(f"{URL}?actor=cli", headers=CSV), 503, "UNAVAILABLE")
+        assert api.services.exports._taken == 0
 
 
 def test_whoever_takes_nothing_is_hung_up(long_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

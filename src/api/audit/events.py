@@ -1,6 +1,6 @@
 """`GET /v1/audit/events`: the log, filtered; a page as JSON, or all of it as NDJSON or CSV."""
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from api.audit.formats import Csv, Format, Ndjson
 from api.audit.operations import EventsOperation
 from api.audit.recording import recorded
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, decode, encode
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter
 from api.http.ids import NO_NUL
 from api.http.parameters import AccountParameter
 from api.http.schemas import Position
@@ -31,12 +31,6 @@ from projections.audit.walks import Walk, walk
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
 
 _POSITION_MAX = 2**63 - 1
-
-
-class _Place(NamedTuple):
-    by: Literal["position", "version"]
-    order: Order
-    at: int
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +71,7 @@ async def list_events(
     actor: Annotated[
         str | None,
         QueryParameter(
+            min_length=1,
             max_length=ACTOR_CHARACTERS_MAX,
             pattern=NO_NUL,
             description="Who did it: `key:…`, `worker:…`, `admin:bootstrap`, `cli`.",
@@ -147,28 +142,29 @@ class _Seen(msgspec.Struct, frozen=True):
 async def _page(
     services: Services, caller: Principal, asked: Asked, cursor: str | None
 ) -> AuditPage:
-    place = decode(cursor, _Place) if cursor else None
+    listing = asked.listing()
+    (place,) = listing.places(cursor, tuple[int]) or (None,)
     limit = asked.limit or LIMIT_DEFAULT
-    seen = await services.threads.query(_look, asked, place, limit)
-    await recorded(services, caller, "events", account_id=seen.account_id, **asked.told())
+    seen = await services.threads.audit(_look, asked, place, limit)
+    await recorded(
+        services,
+        caller,
+        "events",
+        account_id=seen.account_id,
+        shown={event.account_id for event in seen.slice.events},
+        cursor=cursor,
+        **asked.told(),
+    )
     end = seen.slice.next_place
     return AuditPage(
         items=[_item(event) for event in seen.slice.events],
-        next_cursor=None if end is None else encode(seen.walk.by, asked.order, end),
+        next_cursor=None if end is None else listing.cursor(end),
     )
 
 
-def _look(connection: Connection, asked: Asked, place: _Place | None, limit: int) -> _Seen:
+def _look(connection: Connection, asked: Asked, place: int | None, limit: int) -> _Seen:
     found = walk(connection, asked.filter())
-    if place is not None and (place.by, place.order) != (found.by, asked.order):
-        raise invalid("cursor", msg("Is not a cursor of this list."))
-    part = read_slice(
-        connection,
-        found,
-        place=place.at if place else None,
-        descending=asked.descending,
-        limit=limit,
-    )
+    part = read_slice(connection, found, place=place, descending=asked.descending, limit=limit)
     return _Seen(_whose(asked, part), found, part)
 
 
@@ -182,6 +178,7 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
             caller,
             "events_export",
             account_id=seen.account_id,
+            shown=None,
             format="csv" if is_csv else "ndjson",
             **asked.told(),
         )

@@ -79,9 +79,11 @@ def _why(error: BaseException) -> dict[str, str]:
 
 
 async def count_of(services: Services, walk: Walk, limit: int | None) -> int:
-    """How many events the walk has, `limit` at most."""
+    """How many events the walk has, `limit` at most. Raises `ExportCutError`."""
     total = 0
     for span in spans(walk):
+        if services.watcher.closing:
+            raise ExportCutError
         total += await services.threads.export(count_in, walk, span)
         if limit is not None and total >= limit:
             return limit

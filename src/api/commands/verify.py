@@ -96,7 +96,8 @@ def verify(
         told: Counter[str] = Counter()
         with _shown(verification.report) as show:
             verification.show = show
-            for finding in verification.run():
+            findings = stack.enter_context(closing(verification.run()))
+            for finding in findings:
                 told[finding.kind] += 1
                 if told[finding.kind] <= SHOWN_MAX:
                     _tell(finding, as_json=as_json)

@@ -16,7 +16,7 @@ from api.generations.requesting import prompt_for, request_generation
 from api.generations.seeing import request_of, see, see_again, wait_until_ended
 from api.http.auth import Principal
 from api.http.bodies import StrictRequest
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.preferences import idempotency_key, wait_seconds
 from api.http.schemas import Generation, Quote
 from api.openapi.documented import header, refusals
@@ -128,7 +128,8 @@ async def list_mine(
 ) -> Page[Generation]:
     """Newest first."""
     account_id = caller.account
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("generations", account=account_id, status=status)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
 
     def read() -> Page[Generation]:
         ensure_level(services.pool, account_id, views=("generations", "images"))
@@ -143,7 +144,7 @@ async def list_mine(
         def item(row: GenerationRow) -> Generation:
             return generation_of_row(row, images[row.id], steps.get(row.id), available, locale)
 
-        return page(rows, limit, item, lambda row: (row.position,))
+        return listing.page(rows, limit, item, lambda row: (row.position,))
 
     return await services.threads.read_view(read)
 

@@ -1,17 +1,19 @@
 """One moment of the database, seen by as many connections and processes as look at it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from projections.failures import ViewFailure, failures
 
 CONNECT_SECONDS_MAX = 10
+CANCEL_SECONDS_MAX = 2
 # Bytes must come as the fold writes them: its time zone, its form of a date.
 _SETTINGS = (
     b"SET TimeZone = 'UTC'",
@@ -118,8 +120,18 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         for setting in _SETTINGS:
             connection.execute(setting)
         yield connection
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        cancel(connection)
+        raise
     finally:
         connection.close()  # and with it a transaction that only read
+
+
+def cancel(connection: psycopg.Connection[Any]) -> None:
+    """End what the server does for it, which may sort the whole log; from any thread."""
+    if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=CANCEL_SECONDS_MAX)
 
 
 def _one(connection: psycopg.Connection[Any], statement: bytes) -> Any:

@@ -1,7 +1,8 @@
 """A verification from the snapshot to the report."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -14,9 +15,11 @@ from projections.verify.ranges import divide
 from projections.verify.reading import Range
 from projections.verify.report import Report, ViewReport
 from projections.verify.sharing import RANGES_EACH, SharedError, sentence, share
-from projections.verify.snapshot import Moment, joined, taken
+from projections.verify.snapshot import Moment, cancel, joined, taken
 from projections.verify.views import check_positions, unfinished
 from projections.views import VIEW_NAMES
+
+CANCEL_AGAIN_SECONDS = 0.2
 
 Further = Callable[[psycopg.Connection[Any], Report], Iterator[Finding]]
 """Another check in the same snapshot; it writes what it could not look at into the report."""
@@ -46,7 +49,7 @@ class Verification:
         self._objects = objects
         self._further = further
 
-    def run(self) -> Iterator[Finding]:
+    def run(self) -> Generator[Finding]:
         """What is found, as it comes. Raises nothing that the database does: that is reported."""
         try:
             for finding in self._run():
@@ -66,8 +69,7 @@ class Verification:
         with taken(self._url, [LOG, SNAPSHOTS, *self._views]) as (connection, moment):
             views = self._begin(moment)
             yield from check_positions(moment, views)
-            with ThreadPoolExecutor(1) as thread:
-                log = thread.submit(self._log, moment)
+            with self._log(moment) as log:
                 yield from self._accounts(connection, moment, views)
                 yield from log.result()
             for check in self._further:
@@ -115,9 +117,18 @@ class Verification:
             progress=self._progress,
         )
 
-    def _log(self, moment: Moment) -> list[Finding]:
-        with joined(self._url, moment.snapshot) as connection:
-            return list(check_log(connection, self.report))
+    @contextmanager
+    def _log(self, moment: Moment) -> Iterator[Future[list[Finding]]]:
+        """The log as a whole, looked at beside the accounts."""
+        with joined(self._url, moment.snapshot) as connection, ThreadPoolExecutor(1) as thread:
+            log = thread.submit(lambda: list(check_log(connection, self.report)))
+            try:
+                yield log
+            except BaseException:
+                while not log.done():  # it may be between two statements
+                    cancel(connection)
+                    wait([log], CANCEL_AGAIN_SECONDS)
+                raise
 
     def _progress(self, events: int) -> None:
         self.report.events += events
