@@ -98,7 +98,6 @@ def _move(connection: psycopg.Connection[Any], view: View, at: _Standing, upto: 
     with connection.transaction():
         if not _swap(connection, view.name, at.position, upto):
             return 0
-        view.check(connection, at.position, upto)
         view.fold(connection, at.position, upto)
         if at.has_failed:
             failures.clear(connection, view.name)

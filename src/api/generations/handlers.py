@@ -28,7 +28,7 @@ from api.texts.i18n import Locale
 from generation.leases import steps_of
 from ledger.commands import ReleaseGeneration, Submission
 from projections.level import ensure_level
-from projections.reads import GenerationRow, ImageRow, Status, images_of, list_generations
+from projections.reads import GenerationRow, Status, images_of, list_generations
 
 OPERATION = "generation"
 
@@ -137,9 +137,8 @@ async def list_mine(
             rows = list_generations(
                 connection, account_id, status=status, before=before, limit=limit + 1
             )
-            ids = [row.id for row in rows]
-            images: dict[UUID, list[ImageRow]] = images_of(connection, account_id, ids)
-            steps = steps_of(connection, ids)
+            images = images_of(connection, account_id, rows)
+            steps = steps_of(connection, [row.id for row in rows])
         available = services.ledger.account(account_id).available
 
         def item(row: GenerationRow) -> Generation:
