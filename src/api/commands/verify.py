@@ -131,7 +131,7 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
     where = [finding.view, finding.account_id and f"account {finding.account_id}"]
     if finding.position is not None:
         where.append(f"position {finding.position}")
-    click.echo(f"{finding.kind}: {', '.join(part for part in where if part)}")
+    click.echo(one_line(f"{finding.kind}: {', '.join(part for part in where if part)}"))
     click.echo(f"    {one_line(finding.detail)}")
 
 
