@@ -24,8 +24,8 @@ from api.problems.field_errors import invalid
 from api.services import Services
 from api.texts.i18n import msg
 from api.threads import Connection
+from ledger.log import select_head
 from projections.audit.events import Event, Slice, read_slice
-from projections.audit.places import head
 from projections.audit.types import EventType
 from projections.audit.walks import Walk, walk
 
@@ -199,7 +199,7 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
 
 
 def _begin(connection: Connection, asked: Asked) -> tuple[int, _Seen]:
-    position = head(connection)
+    position = select_head(connection).position
     found = walk(connection, asked.filter(), upto=position)
     part = read_slice(connection, found, limit=1)
     return position, _Seen(_whose(asked, part), found, part)

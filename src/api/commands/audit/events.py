@@ -19,14 +19,13 @@ from api.audit.recording import record_read
 from api.commands.audit.desk import desk, printable, usage
 from api.console import tell
 from api.http.ids import is_id
+from ledger.log import select_head
 from projections.audit.events import Event, read_slice
-from projections.audit.places import head
+from projections.audit.pieces import Pieces
 from projections.audit.types import EVENT_TYPES
 from projections.audit.walks import Walk, walk
 
 LIMIT_DEFAULT = 20
-PIECE = 2_000
-PIECE_WINDOWS = 10
 
 _POSITION = click.IntRange(0, 2**63 - 1)
 
@@ -86,7 +85,7 @@ def events(
     with usage():
         asked.filter()
     with desk() as connection:
-        position = head(connection)
+        position = select_head(connection).position
         found = walk(connection, asked.filter(), upto=position)
         account_id = _whose(connection, asked, found)
         if not is_export:
@@ -118,22 +117,9 @@ def _whose(connection: psycopg.Connection[Any], asked: Asked, found: Walk) -> st
 def _pieces(
     connection: psycopg.Connection[Any], asked: Asked, found: Walk
 ) -> Iterator[list[Event]]:
-    place, left = None, asked.limit
-    while left is None or left > 0:
-        part = read_slice(
-            connection,
-            found,
-            place=place,
-            descending=asked.descending,
-            limit=PIECE if left is None else min(left, PIECE),
-            windows=PIECE_WINDOWS,
-        )
-        yield part.events
-        if left is not None:
-            left -= len(part.events)
-        place = part.next_place
-        if place is None:
-            return
+    reading = Pieces(found, descending=asked.descending, limit=asked.limit)
+    while not reading.is_done:
+        yield reading.read(connection)
 
 
 def _write(connection: psycopg.Connection[Any], asked: Asked, found: Walk, form: Format) -> int:
