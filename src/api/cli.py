@@ -121,9 +121,9 @@ def _sentence(error: Exception) -> str | None:
             case "psycopg.errors.UndefinedTable":
                 return "the database lacks our tables: run `mintage migrate`"
             case "psycopg.errors.InsufficientPrivilege":
-                return f"the database refuses this to our role: {_first_line(error)}"
+                return f"the database refuses this to our role: {_first_message(error)}"
             case "psycopg.OperationalError" | "eventsourcing.persistence.OperationalError":
-                return f"the database is out of reach: {_first_line(error)}"
+                return f"the database is out of reach: {_first_message(error)}"
             case "ledger.errors.LedgerUnavailableError":
                 return "the database went out of reach: whether it was done is unknown, so look"
             case "ledger.errors.LedgerError" | "api.problems.refusals.EdgeError":
@@ -145,8 +145,8 @@ def _sentence(error: Exception) -> str | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _first_message(error: Exception) -> str:
+    return str(importlib.import_module("ledger.driver").first_message(error))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from msgspec import Meta
 from psycopg.rows import tuple_row
 
 from ledger.chain import canonical
-from ledger.chain.blocks import Standing, standing
+from ledger.chain.blocks import ChainEnd, chain_end
 from ledger.chain.canonical import HASH_BYTES
 from ledger.chain.errors import (
     ChainCutError,
@@ -65,7 +65,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     remade: bool
 
 
-def sign(head: Standing, key: Ed25519PrivateKey, *, at: datetime | None = None) -> Seal:
+def sign(head: ChainEnd, key: Ed25519PrivateKey, *, at: datetime | None = None) -> Seal:
     """Seal where the chain ends; see `ledger.chain.blocks.catch_up` for the log's own head."""
     unsigned = Seal(
         log=head.log_id,
@@ -111,7 +111,7 @@ def check_seal(
     """
     seal = decode_seal(document)
     _check_signature(seal, public_key)
-    at = standing(connection)
+    at = chain_end(connection)
     if seal.log != at.log_id:
         raise OtherLogError(seal.log, at.log_id)
     if seal.position > at.head:

@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from ledger.driver import sentence
 from projections.verify.accounts import Progress, check_accounts
 from projections.verify.finding import Finding
 from projections.verify.reading import Range
-from projections.verify.snapshot import Moment
+from projections.verify.snapshot import Baseline
 
 RANGES_EACH = 4
 """So that the one which is done early takes over from the others."""
@@ -30,7 +31,7 @@ class SharedError(Exception):
 
 def share(
     url: str,
-    moment: Moment,
+    baseline: Baseline,
     ranges: Sequence[Range],
     views: Sequence[str],
     *,
@@ -47,7 +48,7 @@ def share(
             ours, theirs = context.Pipe()
             worker = context.Process(
                 target=_work,
-                args=(theirs, url, moment, tuple(views)),
+                args=(theirs, url, baseline, tuple(views)),
                 name=f"verify-{number}",
                 daemon=True,
             )
@@ -101,7 +102,7 @@ def _receive(pipe: "Connection[Any, Any]") -> Any:
         return "one of the processes has ended before its work"
 
 
-def _work(pipe: "Connection[Any, Any]", url: str, moment: Moment, views: Sequence[str]) -> None:
+def _work(pipe: "Connection[Any, Any]", url: str, baseline: Baseline, views: Sequence[str]) -> None:
     """Ask for ranges by sending None; send numbers of events, findings, or why there is an end."""
     signal.signal(signal.SIGTERM, _end)  # as an exception, so that no statement is left running
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -109,7 +110,7 @@ def _work(pipe: "Connection[Any, Any]", url: str, moment: Moment, views: Sequenc
             while True:
                 pipe.send(None)
                 accounts = pipe.recv()
-                for finding in check_accounts(url, moment, accounts, views, pipe.send):
+                for finding in check_accounts(url, baseline, accounts, views, pipe.send):
                     pipe.send(finding)
         except psycopg.Error as error:
             pipe.send(sentence(error))
@@ -117,9 +118,3 @@ def _work(pipe: "Connection[Any, Any]", url: str, moment: Moment, views: Sequenc
 
 def _end(*_: Any) -> NoReturn:
     raise SystemExit
-
-
-def sentence(error: psycopg.Error) -> str:
-    """What a person needs to know of it."""
-    first = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()
-    return f"{type(error).__name__}: {first[0]}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from ledger.driver import sentence
 from projections.verify.accounts import LOG, SNAPSHOTS, check_accounts
 from projections.verify.finding import Finding
 from projections.verify.log import check_log
@@ -14,8 +15,8 @@ from projections.verify.objects import Objects, check_objects
 from projections.verify.ranges import divide
 from projections.verify.reading import Range
 from projections.verify.report import Report, ViewReport
-from projections.verify.sharing import RANGES_EACH, SharedError, sentence, share
-from projections.verify.snapshot import Moment, cancel, joined, taken
+from projections.verify.sharing import RANGES_EACH, SharedError, share
+from projections.verify.snapshot import Baseline, cancel, joined, taken
 from projections.verify.views import check_positions, unfinished
 from projections.views import VIEW_NAMES
 
@@ -66,34 +67,34 @@ class Verification:
         report.incomplete.append(f"the database could be read no further, after {of}: {problem}")
 
     def _run(self) -> Iterator[Finding]:
-        with taken(self._url, [LOG, SNAPSHOTS, *self._views]) as (connection, moment):
-            views = self._begin(moment)
-            yield from check_positions(moment, views)
-            with self._log(moment) as log:
-                yield from self._accounts(connection, moment, views)
+        with taken(self._url, [LOG, SNAPSHOTS, *self._views]) as (connection, baseline):
+            views = self._begin(baseline)
+            yield from check_positions(baseline, views)
+            with self._log(baseline) as log:
+                yield from self._accounts(connection, baseline, views)
                 yield from log.result()
             for check in self._further:
                 yield from check(connection, self.report)
             if self._objects is not None:
                 yield from check_objects(connection, self._objects, self.report)
 
-    def _begin(self, moment: Moment) -> list[str]:
+    def _begin(self, baseline: Baseline) -> list[str]:
         report = self.report
-        report.position = moment.head
-        views = [view for view in self._views if view not in moment.refused]
-        for table, problem in moment.refused.items():
+        report.position = baseline.head
+        views = [view for view in self._views if view not in baseline.refused]
+        for table, problem in baseline.refused.items():
             report.incomplete.append(f"{table} could not be read: {problem}")
-        report.incomplete += unfinished(moment, views)
+        report.incomplete += unfinished(baseline, views)
         for view in views:
-            position = moment.position(view)
-            report.views[view] = ViewReport(position=position, behind=moment.head - position)
+            position = baseline.position(view)
+            report.views[view] = ViewReport(position=position, behind=baseline.head - position)
         return views
 
     def _accounts(
-        self, connection: psycopg.Connection[Any], moment: Moment, views: Sequence[str]
+        self, connection: psycopg.Connection[Any], baseline: Baseline, views: Sequence[str]
     ) -> Iterator[Finding]:
         unreadable = 0
-        for finding in self._parts(connection, moment, views):
+        for finding in self._parts(connection, baseline, views):
             unreadable += finding.kind == "unreadable"
             yield finding
         if unreadable:
@@ -103,14 +104,14 @@ class Verification:
             )
 
     def _parts(
-        self, connection: psycopg.Connection[Any], moment: Moment, views: Sequence[str]
+        self, connection: psycopg.Connection[Any], baseline: Baseline, views: Sequence[str]
     ) -> Iterator[Finding]:
         if self._processes == 1:
-            return check_accounts(self._url, moment, Range(), views, self._progress)
-        ranges = divide(connection, moment.head, self._processes * RANGES_EACH)
+            return check_accounts(self._url, baseline, Range(), views, self._progress)
+        ranges = divide(connection, baseline.head, self._processes * RANGES_EACH)
         return share(
             self._url,
-            moment,
+            baseline,
             ranges,
             views,
             processes=self._processes,
@@ -118,9 +119,9 @@ class Verification:
         )
 
     @contextmanager
-    def _log(self, moment: Moment) -> Iterator[Future[list[Finding]]]:
+    def _log(self, baseline: Baseline) -> Iterator[Future[list[Finding]]]:
         """The log as a whole, looked at beside the accounts."""
-        with joined(self._url, moment.snapshot) as connection, ThreadPoolExecutor(1) as thread:
+        with joined(self._url, baseline.snapshot) as connection, ThreadPoolExecutor(1) as thread:
             log = thread.submit(lambda: list(check_log(connection, self.report)))
             try:
                 yield log
