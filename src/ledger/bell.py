@@ -4,6 +4,7 @@ import contextlib
 import math
 import select
 import socket
+from collections.abc import Iterable
 
 
 class Bell:
@@ -29,12 +30,15 @@ class Bell:
         """
         self._asleep = True
 
-    def sleep(self, other: int | None = None, seconds: float | None = None) -> None:
-        """Until somebody rings, the descriptor `other` can be read, or so many seconds are over."""
+    def sleep(self, others: Iterable[tuple[int, int]] = (), seconds: float | None = None) -> None:
+        """Until somebody rings, or one of `others` (descriptors with poll's events) is ready.
+
+        Or until so many seconds are over.
+        """
         poll = select.poll()
         poll.register(self._here, select.POLLIN)
-        if other is not None:
-            poll.register(other, select.POLLIN)
+        for descriptor, events in others:
+            poll.register(descriptor, events)
         poll.poll(None if seconds is None else math.ceil(seconds * 1000))
         self._asleep = False
         with contextlib.suppress(BlockingIOError):

@@ -38,11 +38,14 @@ class Ledger(Application[str]):
 
     name = "ledger"
 
-    def __init__(self, url: str) -> None:
-        """`url` is PostgreSQL, migrated; the application's role needs SELECT and INSERT."""
+    def __init__(self, url: str, *, shares_writer: bool = False) -> None:
+        """`url` is PostgreSQL, migrated; the application's role needs SELECT and INSERT.
+
+        `shares_writer` lets one process of this host write for the others.
+        """
         self._datastore = LedgerDatastore(url, pool_size=POOL_SIZE)
         super().__init__()
-        self.committer = Committer(url)
+        self.committer = Committer(url, shares_writer=shares_writer)
 
     def record(self, submission: Submission) -> Outcome:
         """Record a command, durably, and wait.

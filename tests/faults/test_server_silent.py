@@ -41,6 +41,6 @@ def test_its_answer_counts_as_lost_and_the_truth_is_told(
             time.sleep(0.01)
         owner.rollback()
         outcome = asked.result(SECONDS_MAX)
-        assert (outcome.account.settled, outcome.account.held) == (22, 5)
+        assert (outcome.settled, outcome.held) == (22, 5)
         assert not outcome.replayed
     assert list(outcome.entries) == whole_log(database.url)[4:]

@@ -73,13 +73,13 @@ async def create(
     wait = wait_seconds(request)
     if wait is not None:
         seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
-    elif accepted.account is not None:
-        seen = Seen(request=accepted.entry, available=accepted.account.available)
+    elif accepted.available is not None:
+        seen = Seen(request=accepted.entry, available=accepted.available)
     else:
         seen = await see_again(services, accepted.entry)
     document = generation_of(seen, locale)
     headers = {"Location": document.urls.self_}
-    if accepted.account is None:
+    if accepted.available is None:
         headers["Idempotency-Replayed"] = "true"
     if wait is not None and seen.ending:
         headers["Preference-Applied"] = f"wait={wait}"
