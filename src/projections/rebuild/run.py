@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import psycopg
 
+from ledger.driver import first_message
+from ledger.log import select_head
 from projections.errors import RebuildInterruptedError, RebuildRefusedError
 from projections.rebuild import checkpoint, shadow, swap
 from projections.rebuild.filling import RANGE, Filling
@@ -32,7 +34,6 @@ _NO_FILLERS = (
     f"SELECT pg_advisory_lock({_FILLERS_LOCK}), pg_advisory_unlock({_FILLERS_LOCK})".encode()
 )
 _FILLER = f"SELECT pg_advisory_lock_shared({_FILLERS_LOCK})".encode()
-_HEAD = b"SELECT coalesce((SELECT position FROM ledger_events ORDER BY position DESC LIMIT 1), 0)"
 _PAUSE_SECONDS = 0.1
 _LEVEL_ROUNDS_MAX = 1_000
 _OPTIONS = (
@@ -97,7 +98,8 @@ class Rebuild:
                 self._fill(connection)
                 position = self._swap(connection)
         except psycopg.Error as error:
-            raise RebuildInterruptedError(_cause(error)) from error
+            cause = f"the database did not go along: {first_message(error)}"
+            raise RebuildInterruptedError(cause) from error
         return Rebuilt(
             views=tuple(view.name for view in self._views),
             position=position,
@@ -130,7 +132,7 @@ class Rebuild:
 
     def _fill(self, connection: psycopg.Connection[Any]) -> None:
         """Everything that the log has now, and the indexes; side by side."""
-        head = _head(connection)
+        head = select_head(connection).position
         filled = checkpoint.filled(connection)
         lacking = {v.name: shadow.lacking_indexes(connection, v) for v in self._views}
         filling = Filling(self._views, filled, lacking, head, self._step)
@@ -183,7 +185,7 @@ class Rebuild:
     def _level(self, connection: psycopg.Connection[Any]) -> int:
         """Fold what has been written meanwhile until little is left; returns where that is."""
         for _ in range(_LEVEL_ROUNDS_MAX):
-            head = _head(connection)
+            head = select_head(connection).position
             filled = checkpoint.filled(connection)
             for view in self._views:
                 at = filled[view.name].position
@@ -191,7 +193,7 @@ class Rebuild:
                     upto = min(head, at + self._step)
                     checkpoint.fill(connection, [view], at, upto)
                     at = upto
-            if _head(connection) - head <= NEAR:
+            if select_head(connection).position - head <= NEAR:
                 return head
         raise RebuildInterruptedError("the log grows faster than it can be folded")
 
@@ -204,13 +206,3 @@ def _be_alone(connection: psycopg.Connection[Any]) -> None:
         connection.execute(b"RESET lock_timeout")
     except psycopg.errors.LockNotAvailable:
         raise RebuildRefusedError("another rebuild is running: wait until it has ended") from None
-
-
-def _head(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute(_HEAD).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _cause(error: psycopg.Error) -> str:
-    first = error.diag.message_primary or (str(error).strip() or type(error).__name__)
-    return f"the database did not go along: {first.splitlines()[0]}"
