@@ -24,6 +24,7 @@ check: install ## lint, formatting, types, which package may import which
 	$(BIN)/lint-imports
 
 test: check ## check, then every test but the long ones
+	@ops/browser.sh
 	$(BIN)/pytest
 
 test-long: install ## the long tests only
@@ -36,4 +37,4 @@ lock: install ## resolve the dependencies anew (UPGRADE=1: newer versions)
 	@ops/lock.sh
 
 clean: ## remove what install and the tools made; data stays
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -15,7 +15,8 @@ from api.http.auth import current
 from api.http.bodies import BODY_BYTES_MAX, StrictRequest
 from api.http.observe import Observe
 from api.openapi.document import openapi_config
-from api.problems.errors import answer
+from api.pages.errors import answer
+from api.pages.rendering import template_config
 from api.routes import route_handlers
 from api.services import Services, build_services
 from api.settings import Settings
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> Litestar:
         multipart_form_part_limit=MULTIPART_PARTS_MAX,
         logging_config=None,
         openapi_config=openapi_config(),
+        template_config=template_config(),
         debug=False,
     )
     app.asgi_handler = Observe(app.asgi_handler)

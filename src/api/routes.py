@@ -1,4 +1,4 @@
-"""Every route below /v1, with the least role that it asks for; a handler may ask for a higher one.
+"""Every route; those below /v1 with the least role that they ask for, a handler may ask for more.
 
 A path has one router: Litestar takes no second one for it. A query parameter that a route does not
 have is refused on all of them.
@@ -8,7 +8,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api import health, metrics
-from api.accounts import balances, grants, keys, transactions
+from api.accounts import balance_events, balances, grants, keys, transactions
 from api.accounts import handlers as accounts
 from api.audit import accounts as audit_accounts
 from api.audit import balances as audit_balances
@@ -22,7 +22,9 @@ from api.http.bodies import BODY_BYTES_MAX
 from api.http.parameters import strict_query
 from api.images import files
 from api.images import handlers as images
+from api.pages.routes import page_handlers
 from api.prompts import handlers as prompts
+from api.sessions import handlers as sessions
 
 
 def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
@@ -32,6 +34,9 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         health.ready,
         metrics.metrics,
         files.open_link,
+        sessions.log_in,
+        sessions.log_out,
+        *page_handlers(),
         Router(
             "/v1/generations",
             route_handlers=[
@@ -71,7 +76,12 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
         ),
         Router(
             "/v1",
-            route_handlers=[balances.balance, balances.me, transactions.list_mine],
+            route_handlers=[
+                balances.balance,
+                balance_events.events,
+                balances.me,
+                transactions.list_mine,
+            ],
             guards=[requires("user"), strict_query],
             tags=["account"],
         ),

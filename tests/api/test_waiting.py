@@ -9,7 +9,8 @@ import httpx
 import msgspec
 import pytest
 
-from api.generations import events, watcher
+from api.generations import watcher
+from api.http import event_streams
 from api_client import Api
 from problems import refused
 
@@ -168,8 +169,8 @@ def test_a_failure_ends_with_the_error(api: Api) -> None:
 
 
 def test_a_comment_keeps_the_stream_alive(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert events.PING_SECONDS <= 15
-    monkeypatch.setattr(events, "PING_SECONDS", 0.1)
+    assert event_streams.PING_SECONDS <= 15
+    monkeypatch.setattr(event_streams, "PING_SECONDS", 0.1)
     user = api.user()
     asked = user.post("/v1/generations", json=BODY).json()
     with user.stream("GET", asked["urls"]["events"], timeout=SECONDS_MAX) as response:

@@ -72,6 +72,9 @@ def test_everything_under_src_is_in_the_wheel_and_nothing_else(wheel: zipfile.Zi
         "projections/sql/*.sql",
         "generation/fonts/*",
         "api/locale/*/*/*.[mp]o",
+        "api/pages/templates/*.html",
+        "api/pages/static/*.css",
+        "api/pages/static/*.js",
         "*/py.typed",
     ],
 )

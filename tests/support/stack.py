@@ -93,11 +93,15 @@ class Stack:
     ) -> None:
         """Start API processes and wait until each is ready."""
         for port in free_ports(count):
-            name = f"api-{port}"
-            self.start(name, script, PORT=str(port))
-            url = f"http://127.0.0.1:{port}"
-            self.urls.append(url)
-            wait_until(lambda url=url: _answers(url), seconds=READY_SECONDS_MAX, what=name)
+            self.urls.append(self.start_api_at(port, script=script))
+
+    def start_api_at(self, port: int, *, script: Sequence[str] = ("-m", "api.cli", "api")) -> str:
+        """Start one on that port; returns its address once it is ready."""
+        name = f"api-{port}"
+        self.start(name, script, PORT=str(port))
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _answers(url), seconds=READY_SECONDS_MAX, what=name)
+        return url
 
     def start_worker(self, *, script: Sequence[str] = ("-m", "api.cli", "worker")) -> str:
         """Start a worker; returns its name for `kill` and `ended`."""

@@ -31,6 +31,7 @@ FACTS: dict[type[Exception], tuple[Any, ...]] = {
     refusals.ConflictError: (msg("Conflict"),),
     refusals.PictureTooLargeError: (10,),
     refusals.NotReadyError: (["database"],),
+    refusals.TooManyLoginsError: (60,),
     refusals.InvalidInputError: (refusals.FieldProblem("x", msg("Is not valid.")),),
 }
 CONTRACT = {
@@ -96,8 +97,11 @@ def catalogue(locale: str) -> dict[str, str]:
 
 
 def test_catalogues_hold_every_text_with_the_same_values_in_it() -> None:
-    found = extract_from_dir(SOURCE, [("**.py", "python")], keywords={"msg": None})
-    texts = {str(message) for _, _, message, _, _ in found}
+    code = extract_from_dir(SOURCE, [("**.py", "python")], keywords={"msg": None})
+    templates = extract_from_dir(
+        SOURCE, [("**.html", "jinja2.ext:babel_extract")], keywords={"t": None}
+    )
+    texts = {str(message) for found in (code, templates) for _, _, message, _, _ in found}
     assert texts
     for locale in LOCALES:
         held = catalogue(locale)

@@ -17,21 +17,26 @@ async def balance(
     services: NamedDependency[Services], caller: NamedDependency[Principal]
 ) -> Balance:
     """All of it at one position of the log, never older than what was acknowledged."""
-    numbers = await services.threads.query(numbers_of, services.ledger, caller.account)
-    return Balance(
-        account_id=caller.account,
-        is_member=numbers.is_member,
-        available=numbers.available,
-        held=numbers.held,
-        settled=numbers.settled,
-        position=numbers.position,
-    )
+    return await services.threads.query(balance_of, services.ledger, caller.account)
 
 
 @get("/me", summary="Who I am", responses=refusals())
 async def me(services: NamedDependency[Services], caller: NamedDependency[Principal]) -> Me:
     """The balance, the profile, and the role that these credentials carry."""
     return await services.threads.query(_me, services.ledger, caller)
+
+
+def balance_of(connection: Connection, ledger: Ledger, account_id: str) -> Balance:
+    """The account's tokens now. Raises `NotFoundError`."""
+    numbers = numbers_of(connection, ledger, account_id)
+    return Balance(
+        account_id=account_id,
+        is_member=numbers.is_member,
+        available=numbers.available,
+        held=numbers.held,
+        settled=numbers.settled,
+        position=numbers.position,
+    )
 
 
 def _me(connection: Connection, ledger: Ledger, caller: Principal) -> Me:

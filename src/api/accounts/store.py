@@ -16,6 +16,9 @@ _PROFILE = "SELECT account_id, email, name, role, created_at FROM profiles WHERE
 _CHANGE = """
 UPDATE profiles SET name = coalesce(%(name)s, name), role = coalesce(%(role)s, role)
 WHERE account_id = %(account_id)s"""
+_END_OTHERS = """
+UPDATE sessions SET ended_at = now()
+WHERE account_id = %(account_id)s AND ended_at IS NULL AND role <> %(role)s"""
 _POSITION = "SELECT position FROM ledger_events WHERE account_id = %s AND version = %s"
 
 
@@ -65,6 +68,12 @@ def profile_of(connection: Connection, account_id: str) -> Profile | None:
 def change_profile(
     connection: Connection, account_id: str, *, name: str | None, role: Role | None
 ) -> bool:
-    """Whether there is such a profile; None leaves a value as it is."""
+    """Whether there is such a profile; None leaves a value as it is.
+
+    Sessions that were begun with another role end.
+    """
     values: dict[str, Any] = {"account_id": account_id, "name": name, "role": role}
-    return connection.execute(_CHANGE, values).rowcount == 1
+    with connection.transaction():
+        changed = connection.execute(_CHANGE, values).rowcount == 1
+        connection.execute(_END_OTHERS, values)
+    return changed

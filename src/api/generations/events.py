@@ -9,28 +9,23 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
-from litestar.response import ServerSentEventMessage, Stream
+from litestar.response import Stream
 
 from api.generations.documents import Seen, generation_of
 from api.generations.seeing import see, see_again, wait_for
+from api.http import event_streams
 from api.http.auth import Principal
+from api.http.event_streams import HEADERS, MEDIA_TYPE, event_stream, frame
 from api.http.schemas import StepEvent, StepName
-from api.openapi.documented import header, refusals
+from api.openapi.documented import refusals
 from api.services import Services
 from api.texts.i18n import Locale
 from api.texts.wording import FAILURES, STEPS
 
-MEDIA_TYPE = "text/event-stream"
-PING_SECONDS = 10.0
-STREAM_SECONDS_MAX = 900.0
-"""Then the stream closes and the reader comes back by itself."""
-
-RETRY_MILLISECONDS = 2000
 _WORK: tuple[StepName, ...] = ("validating", "generating", "storing")
 _LAST_STEP = 4
 _DONE = 5
@@ -40,7 +35,7 @@ _DONE = 5
     "/{generation_id:uuid}/events",
     summary="Progress as server-sent events",
     media_type=MEDIA_TYPE,
-    response_headers=[header("X-Accel-Buffering", "`no`: proxies must pass events on at once.")],
+    response_headers=HEADERS,
     responses={
         204: ResponseSpec(None, description="Nothing more will come: do not come back."),
         **refusals("NOT_FOUND"),
@@ -63,18 +58,14 @@ async def events(
         if seen.ending:
             return Response(None, status_code=204)
         last = 0
-    return Stream(
-        _stream(services, seen, last, locale),
-        media_type=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return event_stream(_stream(services, seen, last, locale))
 
 
 async def _stream(
     services: Services, seen: Seen, sent: int, locale: Locale
 ) -> AsyncIterator[bytes]:
-    closes_at = time.monotonic() + STREAM_SECONDS_MAX
-    yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
+    closes_at = time.monotonic() + event_streams.STREAM_SECONDS_MAX
+    yield event_streams.RETRY
     async with services.watcher.watch(seen.request.fact_id) as moved:
         while True:
             moved.clear()
@@ -84,8 +75,8 @@ async def _stream(
                 sent = ordinal
             if seen.ending or services.watcher.closing or time.monotonic() > closes_at:
                 return
-            if not await wait_for(moved, PING_SECONDS):
-                yield b": ping\n\n"
+            if not await wait_for(moved, event_streams.PING_SECONDS):
+                yield event_streams.PING
 
 
 def due(seen: Seen, sent: int, locale: Locale) -> Iterator[tuple[int, bytes]]:
@@ -96,7 +87,7 @@ def due(seen: Seen, sent: int, locale: Locale) -> Iterator[tuple[int, bytes]]:
             is_now = ordinal == reached and seen.ending is None
             status = seen.status if is_now else "processing"
             event = StepEvent(step=step, status=status, message=STEPS[step].text(locale))
-            yield ordinal, _event(ordinal, "step", event)
+            yield ordinal, frame(ordinal, "step", event)
     if seen.ending is None:
         return
     if sent < _LAST_STEP:
@@ -106,9 +97,9 @@ def due(seen: Seen, sent: int, locale: Locale) -> Iterator[tuple[int, bytes]]:
             status=seen.status,
             message=(FAILURES[failed] if failed else STEPS["completed"]).text(locale),
         )
-        yield _LAST_STEP, _event(_LAST_STEP, "step", event)
+        yield _LAST_STEP, frame(_LAST_STEP, "step", event)
     if sent < _DONE:
-        yield _DONE, _event(_DONE, "done", generation_of(seen, locale))
+        yield _DONE, frame(_DONE, "done", generation_of(seen, locale))
 
 
 def _reached(seen: Seen) -> int:
@@ -127,11 +118,6 @@ def _reached(seen: Seen) -> int:
 def _attempted(seen: Seen) -> bool:
     ending = seen.ending.fact if seen.ending else None
     return bool(getattr(ending, "attempts", ()))
-
-
-def _event(ordinal: int, name: str, data: msgspec.Struct) -> bytes:
-    text = msgspec.json.encode(data)
-    return ServerSentEventMessage(data=text, event=name, id=ordinal, sep="\n").encode()
 
 
 def _last_event_id(request: Request[Any, Any, Any]) -> int:

@@ -1,7 +1,8 @@
-"""Wakes those who wait for a generation: one LISTEN connection a process, and a poll beside it.
+"""Wakes those who wait for a generation or a balance: one LISTEN connection a process.
 
-A notice of the log does not say what changed. So one query a wake-up asks for all generations
-that are waited for, and only those whose state moved are woken: a thousand waits cost one query.
+A notice of the log does not say what changed, so one query a wake-up asks for everything that is
+waited for, and only those whose state moved are woken: a thousand waits cost one query. It polls as
+well.
 """
 
 import asyncio
@@ -27,8 +28,14 @@ CONNECT_SECONDS_MAX = 3
 WATCHED_MAX = 10_000
 
 _ENDED = "SELECT fact_id FROM ledger_events WHERE fact_id = ANY(%s)"
+_VERSIONS = """
+SELECT a, (SELECT max(version) FROM ledger_events WHERE account_id = a)
+FROM unnest(%s::text[]) AS a"""
 _log = structlog.get_logger("api.watcher")
-_State = tuple[bool, str | None]
+_Watchable = UUID | str
+"""A generation by its id, an account by its own."""
+
+_State = tuple[bool, str | None] | int | None
 
 
 class TooManyWatchedError(Exception):
@@ -48,7 +55,7 @@ class Watcher:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._watched: dict[UUID, _Watched] = {}
+        self._watched: dict[_Watchable, _Watched] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -73,8 +80,8 @@ class Watcher:
         return self._stop.is_set()
 
     @asynccontextmanager
-    async def watch(self, generation_id: UUID) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the generation has moved. Look at the state afterwards.
+    async def watch(self, what: _Watchable) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever it has moved. Look at the state afterwards.
 
         It may be set once too often, never too seldom. Raises `TooManyWatchedError`.
         """
@@ -82,15 +89,15 @@ class Watcher:
         with self._lock:
             if len(self._watched) >= WATCHED_MAX:
                 raise TooManyWatchedError
-            self._watched.setdefault(generation_id, _Watched()).events.append(entry)
+            self._watched.setdefault(what, _Watched()).events.append(entry)
         try:
             yield entry[1]
         finally:
             with self._lock:
-                watched = self._watched[generation_id]
+                watched = self._watched[what]
                 watched.events.remove(entry)
                 if not watched.events:
-                    del self._watched[generation_id]
+                    del self._watched[what]
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -119,17 +126,17 @@ class Watcher:
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         with self._lock:
-            ids = list(self._watched)
-        if not ids:
-            return
-        endings = [ending_id(generation_id) for generation_id in ids]
-        ended = {row[0] for row in connection.execute(_ENDED, (endings,))}
-        steps = steps_of(connection, ids)
+            generations = [what for what in self._watched if isinstance(what, UUID)]
+            accounts = [what for what in self._watched if isinstance(what, str)]
+        states: dict[_Watchable, _State] = {}
+        if generations:
+            states.update(_states(connection, generations))
+        if accounts:
+            states.update(connection.execute(_VERSIONS, (accounts,)).fetchall())
         with self._lock:
             moved = []
-            for generation_id, ending in zip(ids, endings, strict=True):
-                state: _State = (ending in ended, steps.get(generation_id))
-                watched = self._watched.get(generation_id)
+            for what, state in states.items():
+                watched = self._watched.get(what)
                 if watched is not None and watched.state != state:
                     watched.state = state
                     moved.append(watched)
@@ -140,3 +147,15 @@ class Watcher:
             for loop, event in watched.events:
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                     loop.call_soon_threadsafe(event.set)
+
+
+def _states(
+    connection: psycopg.Connection[Any], generations: Sequence[UUID]
+) -> dict[_Watchable, _State]:
+    endings = [ending_id(generation_id) for generation_id in generations]
+    ended = {row[0] for row in connection.execute(_ENDED, (endings,))}
+    steps = steps_of(connection, generations)
+    return {
+        generation_id: (ending in ended, steps.get(generation_id))
+        for generation_id, ending in zip(generations, endings, strict=True)
+    }

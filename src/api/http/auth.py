@@ -1,4 +1,7 @@
-"""Who is asking: API keys, looked up in every request so that a revoked one stops at once."""
+"""Who is asking: keys and sessions, looked up in every request, so that an ended one stops at once.
+
+A key that is sent is what counts, whatever cookie comes with it.
+"""
 
 import hashlib
 import hmac
@@ -13,6 +16,8 @@ from litestar.handlers import BaseRouteHandler
 
 from api.problems.refusals import ForbiddenError, UnauthenticatedError
 from api.services import Services
+from api.sessions.cookies import session_id_of
+from api.sessions.csrf import check_request
 from api.texts.i18n import msg
 from api.threads import Connection
 
@@ -23,6 +28,11 @@ KEY_CHARACTERS_MAX = 256
 _RANK: dict[Role, int] = {"user": 0, "support": 1, "admin": 2}
 _FIND = """
 SELECT id, account_id, role FROM api_keys WHERE hash = %s AND revoked_at IS NULL"""
+_FIND_SESSION = """
+SELECT account_id, role, seen_at < now() - interval '5 minutes' FROM sessions
+WHERE hash = %s AND ended_at IS NULL AND expires_at > now()
+    AND seen_at > now() - interval '7 days'"""
+_SEEN = "UPDATE sessions SET seen_at = now() WHERE hash = %s"
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +83,24 @@ def requires(role: Role) -> Guard:
 
 
 async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
-    """The caller. Raises `UnauthenticatedError`."""
+    """The caller, by key or else by session. Raises `UnauthenticatedError`, `ForbiddenError`."""
     services = cast("Services", connection.app.state.services)
+    if "Authorization" in connection.headers:
+        return await _by_key(connection, services)
+    session_id = session_id_of(connection, services.settings)
+    if session_id is None:
+        raise UnauthenticatedError
+    principal = await by_session(services, session_id)
+    check_request(connection, session_id)
+    return principal
+
+
+async def by_session(services: Services, session_id: str) -> Principal:
+    """Whose session it is. Raises `UnauthenticatedError`."""
+    return await services.threads.query(_find_session, key_hash(session_id))
+
+
+async def _by_key(connection: ASGIConnection[Any, Any, Any, Any], services: Services) -> Principal:
     scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not 0 < len(key) <= KEY_CHARACTERS_MAX:
@@ -96,3 +122,13 @@ def _find(connection: Connection, hashed: bytes) -> Principal:
         raise UnauthenticatedError
     key_id, account_id, role = row
     return Principal(actor=f"key:{key_id}", role=role, account_id=account_id)
+
+
+def _find_session(connection: Connection, hashed: bytes) -> Principal:
+    row: tuple[str, Role, bool] | None = connection.execute(_FIND_SESSION, (hashed,)).fetchone()
+    if row is None:
+        raise UnauthenticatedError
+    account_id, role, is_stale = row
+    if is_stale:
+        connection.execute(_SEEN, (hashed,))
+    return Principal(actor=f"account:{account_id}", role=role, account_id=account_id)

@@ -19,7 +19,7 @@ A `503` on a request that writes means that its outcome is unknown: try again wi
 
 
 def openapi_config() -> OpenAPIConfig:
-    """Version 3.1, for every route below /v1 with a bearer key."""
+    """Version 3.1, for every route below /v1 with a key or a session."""
     return OpenAPIConfig(
         title="Mintage",
         version=_version(),
@@ -31,10 +31,17 @@ def openapi_config() -> OpenAPIConfig:
             security_schemes={
                 "bearer": SecurityScheme(
                     type="http", scheme="bearer", description="An API key: `mint_…`."
-                )
+                ),
+                "session": SecurityScheme(
+                    type="apiKey",
+                    name="mintage_session",
+                    security_scheme_in="cookie",
+                    description="A browser's session (`__Host-mintage_session` in production); "
+                    "every unsafe request needs its `X-CSRF-Token`.",
+                ),
             }
         ),
-        security=[{"bearer": []}],
+        security=[{"bearer": []}, {"session": []}],
         tags=[
             Tag("generations", "Asking for images and following them."),
             Tag("images", "What came of it."),

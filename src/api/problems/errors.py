@@ -37,6 +37,7 @@ from projections.errors import (
 )
 
 EXPORT_RETRY_SECONDS = 10
+STREAM_RETRY_SECONDS = 30
 
 _log = structlog.get_logger("api.errors")
 _TABLE: dict[type[Exception], Callable[[Any], Problem]] = {}
@@ -50,14 +51,20 @@ def problem_of(error: Exception) -> Problem:
     return Problem(code="UNKNOWN", detail=msg("Something went wrong on our side."))
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """Litestar's handler for every exception. Causes are logged here and go no further."""
+def told(error: Exception) -> Problem:
+    """The problem of an error. Its cause is logged here and goes no further."""
     problem = problem_of(error)
     if problem.code == "UNKNOWN":
         _log.error("unhandled error", exc_info=error)
     elif problem.code == "UNAVAILABLE":
         _log.warning("unavailable", error=type(error).__name__, cause=str(error)[:300])
     structlog.contextvars.bind_contextvars(code=problem.code)
+    return problem
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Any error as a problem document."""
+    problem = told(error)
     locale = locale_of(request.headers.get("Accept-Language"))
     return problem.response(locale, request.url.path)
 
@@ -162,6 +169,14 @@ def _rate_limited(error: ledger.RateLimitedError) -> Problem:
     )
 
 
+def _too_many_logins(error: refusals.TooManyLoginsError) -> Problem:
+    return Problem(
+        code="RATE_LIMITED",
+        detail=msg("Too many logins: try again in {seconds} seconds.", seconds=error.seconds),
+        headers={"Retry-After": str(error.seconds)},
+    )
+
+
 def _beside(error: ledger.BesideConflictError) -> Problem:
     if error.constraint == "profiles_email_key":
         return Problem(code="CONFLICT", detail=msg("Another account has this e-mail address."))
@@ -224,6 +239,12 @@ _TABLE |= {
     refusals.KeyReusedByOtherInputError: _KEY_REUSED,
     refusals.ConflictError: lambda error: Problem(code="CONFLICT", detail=error.why),
     refusals.PictureTooLargeError: _too_large_picture,
+    refusals.TooManyLoginsError: _too_many_logins,
+    refusals.TooManyStreamsError: _fixed(
+        "RATE_LIMITED",
+        msg("Too many open pages: close one, then try again."),
+        headers={"Retry-After": str(STREAM_RETRY_SECONDS)},
+    ),
     refusals.ReadNotRecordedError: _fixed(
         "UNAVAILABLE",
         msg("This read could not be recorded, so it is not answered."),

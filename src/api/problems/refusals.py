@@ -10,6 +10,8 @@ EdgeError
 ├── KeyReusedByOtherInputError
 ├── ConflictError              why
 ├── PictureTooLargeError       maximum
+├── TooManyLoginsError         seconds
+├── TooManyStreamsError
 ├── ReadNotRecordedError
 ├── TooManyExportsError
 ├── ExportCutError
@@ -84,6 +86,18 @@ class PictureTooLargeError(EdgeError):
     def __init__(self, maximum: int) -> None:
         super().__init__(f"more than {maximum} bytes")
         self.maximum = maximum
+
+
+class TooManyLoginsError(EdgeError):
+    """The account was logged in too often within a short time."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
+class TooManyStreamsError(EdgeError):
+    """The account has as many streams open as one process gives it."""
 
 
 class ReadNotRecordedError(EdgeError):

@@ -28,7 +28,11 @@ class Message(msgspec.Struct, frozen=True):
 
     def text(self, locale: Locale) -> str:
         """The text in that language."""
-        return _catalogue(locale).get(self.id, self.id).format(**self.values)
+        return self.pattern(locale).format(**self.values)
+
+    def pattern(self, locale: Locale) -> str:
+        """The same with its braces left open."""
+        return _catalogue(locale).get(self.id, self.id)
 
 
 def msg(text: str, /, **values: Any) -> Message:

@@ -1,0 +1,1 @@
+"""What people see in a browser: templates, small modules of script, and who is looking."""
