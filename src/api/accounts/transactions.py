@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.schemas import Transaction
 from api.openapi.documented import refusals
 from api.services import Services
@@ -29,7 +29,8 @@ async def list_mine(
 ) -> Page[Transaction]:
     """Newest first; holds are no transactions, what they became is."""
     account_id = caller.account
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("transactions", account=account_id, type=type)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
 
     def read() -> list[TransactionRow]:
         ensure_level(services.pool, account_id, views=("transactions",))
@@ -39,7 +40,9 @@ async def list_mine(
             )
 
     rows = await services.threads.read_view(read)
-    return page(rows, limit, lambda row: _transaction(row, locale), lambda row: (row.position,))
+    return listing.page(
+        rows, limit, lambda row: _transaction(row, locale), lambda row: (row.position,)
+    )
 
 
 def _transaction(row: TransactionRow, locale: Locale) -> Transaction:
