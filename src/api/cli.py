@@ -1,9 +1,12 @@
 """`mintage`: the command line, and how its errors become words and exit codes."""
 
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
@@ -12,8 +15,10 @@ import click
 from api.launch import tether
 from api.lazy_group import Entry, LazyGroup
 from api.settings import SettingsError
+from api.texts.plain import plain
 
 REFUSED, BAD_USAGE = 1, 2
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
 
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
@@ -53,7 +58,14 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and end the process."""
     tether.hold()
-    sys.exit(_run())
+    if sys.stdout is None:  # closed by whoever started us, and no file of ours may take its place
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lasts
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _unwritten(error)
+    sys.exit(code)
 
 
 def _run() -> int:
@@ -61,7 +73,9 @@ def _run() -> int:
         # Usage errors exit with 2 and others with 1, as click has it.
         code = cli.main(prog_name="mintage", standalone_mode=False)
     except click.UsageError as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        click.echo(plain(told.getvalue()), err=True, nl=False)
         return BAD_USAGE
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
@@ -71,11 +85,14 @@ def _run() -> int:
         return _fail(str(error), BAD_USAGE)
     except UnicodeEncodeError:
         return _fail("an argument holds bytes that are no UTF-8", BAD_USAGE)
-    except BrokenPipeError:
-        # Whoever read our output has had enough; nor can Python's own flush at the end be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return REFUSED
+    except SystemExit as end:
+        # Where nobody reads on, click ends so by itself, and nothing else does.
+        if end.code != REFUSED:
+            raise
+        return _unwritten(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE and not error.filename:
+            return _unwritten(error)
         sentence = _sentence(error)
         if sentence is None:
             raise
@@ -84,8 +101,14 @@ def _run() -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    click.echo(f"mintage: {sentence}", err=True)
+    click.echo(plain(f"mintage: {sentence}"), err=True)
     return code
+
+
+def _unwritten(error: OSError) -> int:
+    # What is still to be written, by Python's own flush at the end as well, goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _fail(f"the output cannot be written: {error.strerror}", REFUSED)
 
 
 def _sentence(error: Exception) -> str | None:
@@ -98,9 +121,9 @@ def _sentence(error: Exception) -> str | None:
             case "psycopg.errors.UndefinedTable":
                 return "the database lacks our tables: run `mintage migrate`"
             case "psycopg.errors.InsufficientPrivilege":
-                return f"the database refuses this to our role: {_first_line(error)}"
+                return f"the database refuses this to our role: {_first_message(error)}"
             case "psycopg.OperationalError" | "eventsourcing.persistence.OperationalError":
-                return f"the database is out of reach: {_first_line(error)}"
+                return f"the database is out of reach: {_first_message(error)}"
             case "ledger.errors.LedgerUnavailableError":
                 return "the database went out of reach: whether it was done is unknown, so look"
             case "ledger.errors.LedgerError" | "api.problems.refusals.EdgeError":
@@ -122,8 +145,8 @@ def _sentence(error: Exception) -> str | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _first_message(error: Exception) -> str:
+    return str(importlib.import_module("ledger.driver").first_message(error))
 
 
 if __name__ == "__main__":

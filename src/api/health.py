@@ -12,7 +12,7 @@ from api.openapi.documented import problems
 from api.problems.refusals import NotReadyError
 from api.services import Services
 from api.threads import Connection
-from ledger.chain.blocks import STUCK_SECONDS, standing
+from ledger.chain.blocks import STUCK_SECONDS, chain_end
 from ledger.chain.failing import failure
 from projections.failures import failures
 
@@ -33,12 +33,8 @@ class Health(msgspec.Struct, frozen=True):
     status: str = "ok"
 
 
-class ViewsStoppedError(Exception):
-    """A view has stopped, or waits for a projector."""
-
-
-class ChainStoppedError(Exception):
-    """The hash chain has stopped, or waits for a projector."""
+class BehindError(Exception):
+    """A view, or the hash chain, has stopped, or waits for a projector."""
 
 
 @get(
@@ -97,17 +93,17 @@ def _check_database(services: Services) -> None:
 def _check_views(services: Services) -> None:
     with services.pool.connection(timeout=2) as connection:
         if stopped := failures(connection):
-            raise ViewsStoppedError(", ".join(failure.view for failure in stopped))
+            raise BehindError(", ".join(failure.view for failure in stopped))
         if _waiting(connection):
-            raise ViewsStoppedError(f"behind by more than {VIEWS_BEHIND_SECONDS_MAX} s")
+            raise BehindError(f"behind by more than {VIEWS_BEHIND_SECONDS_MAX} s")
 
 
 def _check_chain(services: Services) -> None:
     with services.pool.connection(timeout=2) as connection:
         if stopped := failure(connection):
-            raise ChainStoppedError(stopped.problem)
-        if standing(connection).is_stuck:
-            raise ChainStoppedError(f"behind by more than {STUCK_SECONDS:g} s")
+            raise BehindError(stopped.problem)
+        if chain_end(connection).is_stuck:
+            raise BehindError(f"behind by more than {STUCK_SECONDS:g} s")
 
 
 def _waiting(connection: Connection) -> bool:

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from api.services import Services
 from api.threads import Connection
-from ledger.chain.blocks import standing
+from ledger.chain.blocks import chain_end
 from ledger.chain.errors import ChainError
 from projections.level import lag
 
@@ -55,7 +55,7 @@ class _Now(Collector):
         yield GaugeMetricFamily(
             "mintage_chain_lag_events",
             "Events that no block of the hash chain covers yet",
-            standing(self._connection).unchained,
+            chain_end(self._connection).unchained,
         )
 
 

@@ -1,6 +1,7 @@
 """Every route; those below /v1 with the least role that they ask for, a handler may ask for more.
 
-A path has one router: Litestar takes no second one for it.
+A path has one router: Litestar takes no second one for it. A query parameter that a route does not
+have is refused on all of them.
 """
 
 from litestar import Router
@@ -18,6 +19,7 @@ from api.generations import events
 from api.generations import handlers as generations
 from api.http.auth import requires
 from api.http.bodies import BODY_BYTES_MAX
+from api.http.parameters import strict_query
 from api.images import archive, files
 from api.images import handlers as images
 from api.pages.routes import page_handlers
@@ -47,7 +49,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 events.events,
                 grants.refund,
             ],
-            guards=[requires("user")],
+            guards=[requires("user"), strict_query],
             tags=["generations"],
             # base64 is a third longer, a little more where its lines are wrapped.
             request_max_body_size=reference_max_bytes * 3 // 2 + BODY_BYTES_MAX,
@@ -64,13 +66,13 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 images.download,
                 archive.download_many,
             ],
-            guards=[requires("user")],
+            guards=[requires("user"), strict_query],
             tags=["images"],
         ),
         Router(
             "/v1/prompts",
             route_handlers=[prompts.list_all, prompts.create, prompts.change, prompts.hide],
-            guards=[requires("user")],
+            guards=[requires("user"), strict_query],
             tags=["prompts"],
         ),
         Router(
@@ -81,7 +83,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 balances.me,
                 transactions.list_mine,
             ],
-            guards=[requires("user")],
+            guards=[requires("user"), strict_query],
             tags=["account"],
         ),
         Router(
@@ -95,7 +97,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 keys.list_keys,
                 keys.revoke,
             ],
-            guards=[requires("support")],
+            guards=[requires("support"), strict_query],
             tags=["administration"],
         ),
         Router(
@@ -110,7 +112,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 explanations.explanation,
                 audit_generations.get_one,
             ],
-            guards=[requires("support")],
+            guards=[requires("support"), strict_query],
             tags=["audit"],
         ),
     ]

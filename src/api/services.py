@@ -70,7 +70,7 @@ def build_services(settings: Settings) -> Services:
     )
     return Services(
         settings=settings,
-        ledger=Ledger(url),
+        ledger=Ledger(url, shares_writer=True),
         pool=pool,
         storage=build_storage(settings),
         threads=Threads(pool),

@@ -18,9 +18,12 @@ Connection = psycopg.Connection[Any]
 READS_MAX = 8
 VIEW_READS_MAX = 4
 STORAGE_CALLS_MAX = 8
-CHECKS_MAX = 3
+AUDIT_READS_MAX = 4
+CHECKS_MAX = 4
+"""All parts of one look at whether it is ready."""
+
 EXPORT_READS_MAX = 2
-CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + CHECKS_MAX + EXPORT_READS_MAX
+CONNECTIONS_MAX = READS_MAX + VIEW_READS_MAX + AUDIT_READS_MAX + CHECKS_MAX + EXPORT_READS_MAX
 """A thread uses one connection at a time, so that none waits for one."""
 
 DOWN_SECONDS = 0.5
@@ -37,6 +40,7 @@ class Threads:
         self._pool = pool
         self._reads = CapacityLimiter(READS_MAX)
         self._view_reads = CapacityLimiter(VIEW_READS_MAX)
+        self._audit_reads = CapacityLimiter(AUDIT_READS_MAX)
         self._storage = CapacityLimiter(STORAGE_CALLS_MAX)
         self._pictures = CapacityLimiter(DECODERS_MAX)
         self._checks = CapacityLimiter(CHECKS_MAX)
@@ -49,6 +53,13 @@ class Threads:
         """`function` with a connection in autocommit mode."""
         call = self._with_connection(function, *args, **kwargs)
         return await to_thread.run_sync(self._unless_down, call, limiter=self._reads)
+
+    async def audit(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for what support asks of the log, which may take long: never before logins."""
+        call = self._with_connection(function, *args, **kwargs)
+        return await to_thread.run_sync(self._unless_down, call, limiter=self._audit_reads)
 
     async def export(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -4,7 +4,7 @@ The queue is the view of open generations. A lease is taken by counting its atte
 the fencing token: whoever holds a lower one has lost, and each write here tells it so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -77,6 +77,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str | None = None
 
 
+def paired(calls: Sequence[Call]) -> Iterator[tuple[Call, Call | None]]:
+    """Each call as it began, with how it ended; None where nobody has written that down."""
+    ends = {(call.attempt, call.image, call.started_at): call for call in calls if call.outcome}
+    for call in calls:
+        if call.outcome is None:
+            yield call, ends.get((call.attempt, call.image, call.started_at))
+
+
 class StoredImage(msgspec.Struct, frozen=True, kw_only=True):
     """Image `image` (from 0) of a generation: complete in storage, not charged for yet."""
 
@@ -99,18 +107,17 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     def history(self, now: datetime) -> list[Attempt]:
         """The calls so far as facts; those that never ended are `lost`, noticed `now`."""
-        ended = {(c.attempt, c.image, c.started_at): c for c in self.calls if c.outcome}
-        begun = (call for call in self.calls if call.outcome is None)
         return [
             Attempt(
                 attempt=call.attempt,
                 image=call.image,
                 started_at=call.started_at,
-                ended_at=end.ended_at or now,
-                outcome=msgspec.convert(end.outcome or "lost", Attempt.__annotations__["outcome"]),
+                ended_at=(end.ended_at if end else None) or now,
+                outcome=msgspec.convert(
+                    end.outcome if end else "lost", Attempt.__annotations__["outcome"]
+                ),
             )
-            for call in begun
-            for end in (ended.get((call.attempt, call.image, call.started_at), call),)
+            for call, end in paired(self.calls)
         ]
 
 

@@ -17,14 +17,20 @@ from ledger.log import Row, row
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a command: its entries, and the account after it.
+    """What became of a command: its entries, and the account's numbers after it.
 
     `replayed` says that the log had them already; without entries nothing needed doing.
     """
 
     entries: tuple[Entry, ...]
-    account: Account
+    settled: int
+    held: int
     replayed: bool = False
+
+    @property
+    def available(self) -> int:
+        """Tokens available after it."""
+        return self.settled - self.held
 
 
 class Batch:
@@ -53,14 +59,14 @@ class Batch:
         if submission.key_id and (earlier := self.known.get(submission.key_id)):
             if earlier.input_hash != submission.input_hash:
                 raise KeyReusedError
-            return Outcome((earlier,), account, replayed=True)
+            return _outcome((earlier,), account, replayed=True)
         first_id = fact_id(command)
         known = self.known.get(first_id)
         if known and known.account_id != account.account_id:
             known = None  # another's: not to be told of, and its id is not to be had
         facts = decide(account, command, self.at, known.fact if known else None)
         if not facts:
-            return Outcome((known,) if known else (), account, replayed=known is not None)
+            return _outcome((known,) if known else (), account, replayed=known is not None)
         entries: list[Entry] = []
         for fact in facts:
             account = evolve(account, fact, self.at)
@@ -88,7 +94,11 @@ class Batch:
         self.known[first_id] = entries[0]
         if submission.key_id:
             self.known[submission.key_id] = entries[0]
-        return Outcome(tuple(entries), account)
+        return _outcome(tuple(entries), account)
+
+
+def _outcome(entries: tuple[Entry, ...], account: Account, *, replayed: bool = False) -> Outcome:
+    return Outcome(entries, account.settled, account.held, replayed)
 
 
 def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[Row]:

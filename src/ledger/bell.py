@@ -1,8 +1,10 @@
 """Waking a thread that sleeps until the server answers or a command comes, whichever is first."""
 
 import contextlib
+import math
 import select
 import socket
+from collections.abc import Iterable
 
 
 class Bell:
@@ -28,13 +30,16 @@ class Bell:
         """
         self._asleep = True
 
-    def sleep(self, other: int | None = None) -> None:
-        """Until somebody rings, or the descriptor `other` can be read."""
+    def sleep(self, others: Iterable[tuple[int, int]] = (), seconds: float | None = None) -> None:
+        """Until somebody rings, or one of `others` (descriptors with poll's events) is ready.
+
+        Or until so many seconds are over.
+        """
         poll = select.poll()
         poll.register(self._here, select.POLLIN)
-        if other is not None:
-            poll.register(other, select.POLLIN)
-        poll.poll()
+        for descriptor, events in others:
+            poll.register(descriptor, events)
+        poll.poll(None if seconds is None else math.ceil(seconds * 1000))
         self._asleep = False
         with contextlib.suppress(BlockingIOError):
             self._here.recv(4096)

@@ -9,6 +9,7 @@ in the order they came, and the facts appended; so no conflict can happen, from 
 
 import asyncio
 import contextlib
+import select
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from ledger.bell import Bell
 from ledger.commands import Submission
 from ledger.errors import LedgerBusyError
 from ledger.recording import Recording, Result
+from ledger.relay import Relay, Reply
 
 BATCH_MAX = 512
 SHARE_MIN = 16
@@ -28,18 +30,23 @@ SHARE_MIN = 16
 WAITING_MAX = 20_000
 
 _AsyncFuture = asyncio.Future[Outcome]
-_Waiting = tuple[Submission, "Future[Outcome] | _AsyncFuture"]
+_Waiting = tuple[Submission, "Future[Outcome] | _AsyncFuture | Reply"]
 
 
 class Committer:
     """Owns one connection and one thread. Safe to call from any thread or event loop."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is connected to with the first command; a lost connection is made again."""
+    def __init__(self, url: str, *, shares_writer: bool = False) -> None:
+        """`url` is connected to with the first command; a lost connection is made again.
+
+        `shares_writer` lets one process of this host write for the others (see `ledger.relay`).
+        """
         self._recording = Recording(url)
+        self._relay: Relay[_Waiting] | None = Relay(url) if shares_writer else None
         self._waiting: deque[_Waiting] = deque()
         self._ahead: Ahead[_Waiting] | None = None
         self._slow: list[_Waiting] = []
+        self._lost: list[_Waiting] = []  # a hub that is gone may have recorded them
         self._writing: Ahead[_Waiting] | None = None
         self._closed = False
         self._gate = threading.Lock()  # nothing is put into the queue, or rung for, after the end
@@ -76,28 +83,56 @@ class Committer:
 
     def _run(self) -> None:
         while True:
+            if self._relay:
+                self._exchange(self._relay)
             self._take_in()
             if self._writing:
-                if self._slow or self._recording.has_answer():
+                if self._slow or self._lost or self._recording.has_answer():
                     self._finish()
                 else:
                     self._sleep()
-            elif self._ahead or self._slow:
+            elif self._ahead or self._slow or self._lost:
                 self._write_out()
-            elif not self._closed:
+            elif not self._closed or (self._relay and self._relay.is_waiting):
                 self._sleep()
             elif not self._waiting:
                 break
+        if self._relay:
+            self._relay.close()
         self._recording.close()
         self._bell.close()
 
     def _sleep(self) -> None:
-        """Until the server answers or, where there is room for it, a command comes."""
+        """Until the server answers, or is overdue, or a command comes that there is room for."""
         if not self._is_full():
             self._bell.lie_down()
-            if self._waiting or (self._closed and not self._writing):
+            if self._waiting or (self._closed and not self._writing and not self._is_guest()):
                 return
-        self._bell.sleep(self._recording.fileno() if self._writing else None)
+        others: list[tuple[int, int]] = []
+        seconds: list[float | None] = []
+        if self._relay:
+            others += self._relay.watched()
+            seconds.append(self._relay.seconds_left)
+        if self._writing:
+            others.append((self._recording.fileno(), select.POLLIN))
+            seconds.append(self._recording.seconds_left)
+        self._bell.sleep(others, min((s for s in seconds if s is not None), default=None))
+
+    def _is_guest(self) -> bool:
+        return self._relay is not None and self._relay.is_waiting
+
+    def _exchange(self, relay: "Relay[_Waiting]") -> None:
+        """Take in what guests ask, tell our callers what the hub has answered."""
+        if self._closed:
+            relay.stop()
+        for submission, reply in relay.arrived():
+            if len(self._waiting) < WAITING_MAX:
+                self._waiting.append((submission, reply))
+            else:
+                relay.answer([(reply, LedgerBusyError())])
+        if answered := relay.answered():
+            self._answer([waiting for waiting, _ in answered], [result for _, result in answered])
+        self._lost += relay.lost()
 
     def _is_full(self) -> bool:
         """Whether the batch has its share: half of what is under way.
@@ -113,7 +148,11 @@ class Committer:
 
     def _take_in(self) -> None:
         while self._waiting and not self._is_full():
-            self._decide_ahead(self._waiting.popleft())
+            waiting = self._waiting.popleft()
+            if not (self._relay and self._relay.take(waiting[0], waiting)):
+                self._decide_ahead(waiting)
+        if self._relay:
+            self._relay.send()
 
     def _decide_ahead(self, waiting: _Waiting) -> None:
         if self._ahead is None:
@@ -126,6 +165,10 @@ class Committer:
         if self._ahead:
             if failure := self._send():
                 self._fall(failure)
+        elif self._lost:
+            lost, self._lost = self._lost, []
+            submissions = [submission for submission, _ in lost]
+            self._answer(lost, self._recording.record_again(submissions))
         elif self._slow:
             slow, self._slow = self._slow, []
             self._answer(slow, self._recording.record([submission for submission, _ in slow]))
@@ -166,11 +209,16 @@ class Committer:
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Result]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_AsyncFuture, Result]]] = {}
+        replies: list[tuple[Reply, Result]] = []
         for (_, future), result in zip(batch, results, strict=True):
-            if isinstance(future, Future):
+            if isinstance(future, Reply):
+                replies.append((future, result))
+            elif isinstance(future, Future):
                 _resolve([(future, result)])
             else:
                 by_loop.setdefault(future.get_loop(), []).append((future, result))
+        if self._relay:
+            self._relay.answer(replies)
         for loop, answers in by_loop.items():
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, answers)

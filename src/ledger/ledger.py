@@ -17,7 +17,7 @@ from ledger.commands import ReleaseGeneration, RequestGeneration, SettleGenerati
 from ledger.committer import Committer
 from ledger.entry import Entry
 from ledger.identity import ending_id, new_id
-from ledger.log import HEAD, LedgerDatastore, LedgerRecorder, entries, select_known
+from ledger.log import LedgerDatastore, LedgerRecorder, entries, select_head, select_known
 
 POOL_SIZE = 8
 
@@ -38,11 +38,14 @@ class Ledger(Application[str]):
 
     name = "ledger"
 
-    def __init__(self, url: str) -> None:
-        """`url` is PostgreSQL, migrated; the application's role needs SELECT and INSERT."""
+    def __init__(self, url: str, *, shares_writer: bool = False) -> None:
+        """`url` is PostgreSQL, migrated; the application's role needs SELECT and INSERT.
+
+        `shares_writer` lets one process of this host write for the others.
+        """
         self._datastore = LedgerDatastore(url, pool_size=POOL_SIZE)
         super().__init__()
-        self.committer = Committer(url)
+        self.committer = Committer(url, shares_writer=shares_writer)
 
     def record(self, submission: Submission) -> Outcome:
         """Record a command, durably, and wait.
@@ -73,8 +76,7 @@ class Ledger(Application[str]):
     def head(self) -> int:
         """The log's last position; 0 when it is empty."""
         with self._datastore.tuples() as connection:
-            row = connection.execute(HEAD.encode()).fetchone()
-        return row[0] if row else 0
+            return select_head(connection).position
 
     def close(self) -> None:
         """Record what waits, then give the connections back. Safe to call twice."""

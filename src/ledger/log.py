@@ -88,6 +88,11 @@ class Head:
         self.at: datetime | None = row[1] if row else None
 
 
+def select_head(connection: psycopg.Connection[Any]) -> Head:
+    """Where the log ends now."""
+    return Head(connection.execute(HEAD.encode()).fetchone())
+
+
 def entries(rows: Iterable[Sequence[Any]]) -> list[Entry]:
     """The entries of rows that hold one JSON document each."""
     return [decode_entry(row[0]) for row in rows]

@@ -1,6 +1,6 @@
 """What the ledger counts, in Prometheus' terms."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 BATCH_COMMANDS = Histogram(
     "mintage_commit_batch_commands",
@@ -20,4 +20,13 @@ COMMANDS = Counter(
 LOST_CONNECTIONS = Counter(
     "mintage_commit_lost_connections_total",
     "Batches tried again since their connection was lost",
+)
+RELAY_GUESTS = Gauge(
+    "mintage_relay_guests",
+    "Processes of this host that hand their commands to this one",
+    multiprocess_mode="livesum",
+)
+RELAYED = Counter(
+    "mintage_relayed_commands_total",
+    "Commands handed to the process that writes for this host",
 )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import structlog
 
@@ -69,6 +70,12 @@ class Recording:
         assert self._session is not None
         return self._session.fileno()
 
+    @property
+    def seconds_left(self) -> float:
+        """How long an answer to what was sent may still be waited for."""
+        assert self._session is not None
+        return self._session.seconds_left
+
     def has_answer(self) -> bool:
         """Whether `finish` would not wait."""
         assert self._session is not None
@@ -112,6 +119,21 @@ class Recording:
         results = self._record_together(submissions, again=unanswered is not None)
         _count(submissions, results, time.perf_counter() - started)
         return results
+
+    def record_again(self, submissions: Sequence[Submission]) -> list[Result]:
+        """Record what somebody else was asked to record, and may have.
+
+        A request that is found under its own id is this one, and no replay of another.
+        """
+        results = self.record(submissions, unanswered=())
+        return [
+            msgspec.structs.replace(result, replayed=False)
+            if isinstance(result, Outcome)
+            and isinstance(submission.command, RequestGeneration)
+            and [entry.fact_id for entry in result.entries] == [submission.command.generation_id]
+            else result
+            for submission, result in zip(submissions, results, strict=True)
+        ]
 
     def _record_together(
         self,

@@ -20,6 +20,8 @@ from ledger.entry import Entry
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
+ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 5
+"""A server that has not answered by then counts as lost, though the connection stands."""
 
 _PARAMETERS = [f"${n}" for n in range(1, log.APPEND_COLUMNS + 1)]
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
@@ -70,6 +72,7 @@ class Session:
             prepare_threshold=None,  # it would deallocate our statements after a rollback
         )
         self.connection.execute(_SETTINGS.encode())
+        self._patience = wire.Patience(ANSWER_SECONDS_MAX)
 
     def open(self, *, known: Sequence[UUID], behind: Sequence[Account]) -> Opened:
         """Begin, take the writers' lock, and read what is asked for with the log's head."""
@@ -95,25 +98,31 @@ class Session:
     def send(self, batch: Batch, due: Sequence[Account]) -> None:
         """The same in a transaction of its own, under the writers' lock; `receive` waits for it."""
         pgconn = self.connection.pgconn
+        self._patience = wire.Patience(ANSWER_SECONDS_MAX)
         if batch.beside or due:
             message = f"BEGIN;{log.LOCK};{self._message(batch, due)}"
             pgconn.send_query(message.encode())
         else:
             parameters = log.append_parameters(batch.after, batch.rows)
             pgconn.send_query_prepared(b"ledger_append_alone", [p.encode() for p in parameters])
-        wire.flush(pgconn)
+        wire.flush(pgconn, self._patience)
 
     def fileno(self) -> int:
         """Can be read once the server has answered, or is gone."""
         return self.connection.fileno()
 
     def has_answer(self) -> bool:
-        """Whether `receive` would not wait."""
-        return wire.has_answer(self.connection.pgconn)
+        """Whether `receive` would not wait: it has come, or will not come any more."""
+        return wire.has_answer(self.connection.pgconn) or not self.seconds_left
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the answer to what was sent may still be waited for."""
+        return self._patience.seconds_left
 
     def receive(self) -> None:
         """Wait until what was sent is durable."""
-        wire.receive(self.connection.pgconn)
+        wire.receive(self.connection.pgconn, self._patience)
 
     def _message(self, batch: Batch, due: Sequence[Account]) -> str:
         statements = []

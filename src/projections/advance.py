@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from psycopg.rows import class_row
 
+from ledger.driver import sentence
 from projections import failures, metrics
 from projections.errors import UnknownFactError
 from projections.views import VIEWS, View
@@ -98,7 +99,6 @@ def _move(connection: psycopg.Connection[Any], view: View, at: _Standing, upto: 
     with connection.transaction():
         if not _swap(connection, view.name, at.position, upto):
             return 0
-        view.check(connection, at.position, upto)
         view.fold(connection, at.position, upto)
         if at.has_failed:
             failures.clear(connection, view.name)
@@ -112,7 +112,4 @@ def _swap(connection: psycopg.Connection[Any], name: str, after: int, upto: int)
 
 def problem_of(error: Exception) -> str:
     """What a fold met, in words that quote no row."""
-    if isinstance(error, psycopg.Error):
-        # The first line only: details would quote rows.
-        return f"{type(error).__name__}: {error.diag.message_primary or 'no message'}"
-    return str(error)
+    return sentence(error) if isinstance(error, psycopg.Error) else str(error)

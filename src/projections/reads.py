@@ -64,7 +64,7 @@ ORDER BY i.position DESC, i.ordinal DESC LIMIT %(limit)s"""
 )
 _IMAGE = _IMAGES + b" AND i.id = %(image_id)s"
 _IMAGES_BY_ID = _IMAGES + b" AND i.id = ANY (%(ids)s)"
-_IMAGES_OF = _IMAGES + b" AND i.generation_id = ANY (%(ids)s) ORDER BY i.position, i.ordinal"
+_IMAGES_OF = _IMAGES + b" AND i.position = ANY (%(charges)s) ORDER BY i.position, i.ordinal"
 
 
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,12 +222,13 @@ def get_images(
 
 
 def images_of(
-    connection: psycopg.Connection[Any], account_id: str, generation_ids: Sequence[UUID]
+    connection: psycopg.Connection[Any], account_id: str, generations: Sequence[GenerationRow]
 ) -> dict[UUID, list[ImageRow]]:
-    """The images of each of the generations, in order; those without any have an empty list."""
-    images: dict[UUID, list[ImageRow]] = {each: [] for each in generation_ids}
-    if images:
-        parameters = {"account_id": account_id, "ids": list(images)}
+    """The images of each of the account's generations, in order; without any, an empty list."""
+    images: dict[UUID, list[ImageRow]] = {each.id: [] for each in generations}
+    charges = [each.end_position for each in generations if each.outcome == "succeeded"]
+    if charges:
+        parameters = {"account_id": account_id, "charges": charges}
         for row in _rows(connection, ImageRow, _IMAGES_OF, parameters):
             images[row.generation_id].append(row)
     return images

@@ -1,9 +1,11 @@
 """The views: what they are called, which facts they know, and the SQL that folds a range.
 
-A fold is a few statements over `ledger_facts` at positions in (after, upto], whatever the range;
-the table's name is a placeholder, so that a rebuild can fill another table by the same ones.
+A fold is one statement over `ledger_facts` at positions in (after, upto], whatever the range: what
+it reads, then what it writes into each view that is folded from the same. The tables' names are
+placeholders, so that a rebuild can fill other tables by the same statement.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,10 @@ from psycopg.rows import tuple_row
 from projections.errors import UnknownFactError
 
 _SQL = Path(__file__).parent / "sql"
-# Where the statistics are old, nested loops over a long range never end. The look-ups that a fold
-# needs are subqueries, which this leaves alone.
-_NO_LOOPS = b"SET LOCAL enable_nestloop = off"
-_UNKNOWN = b"""
-SELECT position, topic FROM ledger_facts
-WHERE position > %s AND position <= %s AND topic <> ALL (%s)
-ORDER BY position LIMIT 1"""
+# Where the statistics are old, nested loops over a long range never end; the look-ups that a fold
+# needs are subqueries, which this leaves alone. A merge would sort wide rows.
+_HASHED = b"SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"
+_TOPIC = b"SELECT topic FROM ledger_facts WHERE position = %s"
 
 TOPICS = (
     "generation_requested:1",
@@ -39,46 +38,72 @@ Written out: a new fact must be thought of here.
 
 
 class View(msgspec.Struct, frozen=True):
-    """A table that a fold of the log fills; `statements` take `{table}`, `after` and `upto`."""
+    """A table that a fold of the log fills, by what `writing` makes of what `reading` reads.
+
+    Both are CTEs: `reading` takes `after`, `upto` and `topics`, and names the first `unknown`
+    position; `writing` takes the name of each view's table. `any_order` says that ranges may be
+    folded in any order, and beside each other.
+    """
 
     name: str
-    statements: tuple[str, ...]
+    reading: str
+    writing: str
+    any_order: bool
     topics: tuple[str, ...] = TOPICS
 
     @property
     def upserts(self) -> bool:
-        """Whether a fold meets rows of earlier ranges: it needs the table's key from the start."""
-        return any("ON CONFLICT" in statement for statement in self.statements)
-
-    def check(self, connection: psycopg.Connection[Any], after: int, upto: int) -> None:
-        """Raise `UnknownFactError` where a fact at a position in (after, upto] is not known."""
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            unknown = cursor.execute(_UNKNOWN, (after, upto, list(self.topics)), prepare=False)
-            if found := unknown.fetchone():
-                raise UnknownFactError(self.name, *found)
+        """Whether a fold meets rows of other ranges: it needs the table's key from the start."""
+        return "ON CONFLICT" in self.writing
 
     def fold(
         self, connection: psycopg.Connection[Any], after: int, upto: int, table: str | None = None
     ) -> None:
-        """Fold the facts at positions in (after, upto] into `table`, by default the view's own.
-
-        The caller holds the transaction, moves the position in it, and has let the range be
-        checked.
-        """
-        connection.execute(_NO_LOOPS)
-        name = sql.Identifier(table or self.name)
-        for statement in self.statements:
-            query = sql.SQL(statement).format(table=name)
-            # Not prepared: a plan for any range would scan the whole log for a short one.
-            connection.execute(query, {"after": after, "upto": upto}, prepare=False)
+        """Fold this view alone, by default into its own table."""
+        fold(connection, (self,), after, upto, {self.name: table or self.name})
 
 
-def _view(name: str) -> View:
-    text = (_SQL / f"{name}.sql").read_text(encoding="utf-8")
-    return View(name, tuple(part for part in text.split(";\n") if part.strip()))
+def fold(
+    connection: psycopg.Connection[Any],
+    views: Sequence[View],
+    after: int,
+    upto: int,
+    tables: Mapping[str, str],
+) -> None:
+    """Fold the facts at positions in (after, upto] into the `tables` of views that read the same.
+
+    The caller holds the transaction, and moves the position in it. Raises `UnknownFactError` where
+    one of the views does not know a fact: the transaction is to be rolled back.
+    """
+    connection.execute(_HASHED)
+    text = ",\n".join((views[0].reading, *(view.writing for view in views)))
+    names = {view.name: sql.Identifier(tables[view.name]) for view in views}
+    query = sql.SQL(f"WITH {text}\nSELECT position FROM unknown").format(**names)
+    known = [topic for topic in TOPICS if all(topic in view.topics for view in views)]
+    parameters = {"after": after, "upto": upto, "topics": known}
+    # Not prepared: a plan for any range would scan the whole log for a short one.
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        unknown = cursor.execute(query, parameters, prepare=False).fetchone()
+        if unknown is not None and unknown[0] is not None:
+            ((topic,),) = cursor.execute(_TOPIC, unknown).fetchall()
+            blind = next(view.name for view in views if topic not in view.topics)
+            raise UnknownFactError(blind, unknown[0], topic)
 
 
-VIEWS = tuple(_view(name) for name in ("balances", "transactions", "generations", "images"))
+def _view(name: str, reading: str, *, any_order: bool) -> View:
+    return View(name, _text(reading), _text(name), any_order)
+
+
+def _text(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8").rstrip()
+
+
+VIEWS = (
+    _view("balances", "numbers", any_order=False),
+    _view("transactions", "facts", any_order=True),
+    _view("generations", "facts", any_order=True),
+    _view("images", "facts", any_order=True),
+)
 """Every view, in the order in which they are locked and folded."""
 
 VIEW_NAMES = tuple(view.name for view in VIEWS)

@@ -111,7 +111,7 @@ def test_each_look_is_recorded_with_whose_it_was_and_how_it_was_asked(
     newest = api.admin().get("/v1/audit/reads", params={"limit": 5}).json()["items"]
     searches = [read for read in newest if read["what"] == "accounts_search"]
     assert [(read["account_id"], read["query"]) for read in searches] == [
-        (None, {"q": "who-is-it"})
+        (None, {"q": "who-is-it", "limit": 20})
     ]
 
 
@@ -278,9 +278,15 @@ def test_why_a_moment_is_refused_is_said_in_both_languages(api: Api) -> None:
         ("accounts", {"limit": 0}, "limit"),
         ("accounts", {"limit": 101}, "limit"),
         ("accounts", {"cursor": "nonsense"}, "cursor"),
+        ("accounts", {"cursor": ""}, "cursor"),
+        ("accounts", {"q": ""}, "q"),
+        ("accounts", {"q": " \u3000"}, "q"),
         ("accounts", {"q": "x" * 101}, "q"),
         ("accounts", {"q": "a\0b"}, "q"),
         ("accounts", {"q": "a\nb"}, "q"),
+        ("accounts/{account}/balance", {"at": ""}, "at"),
+        ("accounts/{account}/explanation", {"at": ""}, "at"),
+        ("accounts/{account}/explanation", {"position": ""}, "position"),
         ("accounts/{account}/timeline", {"limit": 101}, "limit"),
         ("accounts/{account}/timeline", {"cursor": "WyJ4Il0"}, "cursor"),
         ("accounts/{account}/timeline", {"cursor": "WzFd"}, "cursor"),

@@ -187,6 +187,14 @@ def test_an_export_may_be_of_some_or_of_none(api: Api) -> None:
         ("application/x-ndjson, application/json;q=0.5", "application/x-ndjson"),
         ("application/json;q=0.5, text/csv;q=0.9", "text/csv"),
         ("text/html, */*;q=0.1", "application/json"),
+        ("", "application/json"),
+        ("application/json;q=0, */*", "application/x-ndjson"),
+        ("*/*, application/json;q=0, application/x-ndjson;q=0.000", "text/csv"),
+        ("application/*;q=0, text/*;q=0.001", "text/csv"),
+        ("application/*;q=0.9, application/json;q=0.1", "application/x-ndjson"),
+        ("text/csv;q=inf", "text/csv"),
+        ("text/csv;q=nonsense, */*;q=0.5", "application/json"),
+        ("TEXT/CSV ; Q=1", "text/csv"),
     ],
 )
 def test_what_is_accepted_is_what_comes(api: Api, accept: str, kind: str) -> None:
@@ -194,7 +202,22 @@ def test_what_is_accepted_is_what_comes(api: Api, accept: str, kind: str) -> Non
     assert answer.headers["Content-Type"].partition(";")[0] == kind
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*", "nonsense"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *(
+            "text/html",
+            "application/xml",
+            "image/*",
+            "nonsense",
+            "*/*;q=0",
+            "text/csv;q=0",
+            "text/csv;q=nan",
+        ),
+        "application/json;q=0, application/x-ndjson;q=0, text/csv;q=0",
+        "text/csv, text/csv;header=absent;q=0",
+    ],
+)
 def test_another_type_is_refused(api: Api, accept: str) -> None:
     problem = refused(support(api).get(URL, headers={"Accept": accept}), 422, "INVALID_INPUT")
     assert fields(problem) == ["Accept"]
@@ -209,8 +232,12 @@ def test_another_type_is_refused(api: Api, accept: str) -> None:
         ("account=", "account"),
         (f"account={'x' * 65}", "account"),
         ("generation=nonsense", "generation"),
+        ("generation=", "generation"),
+        ("actor=", "actor"),
         ("actor=%00", "actor"),
         (f"actor={'x' * 201}", "actor"),
+        ("from=", "from"),
+        ("to=", "to"),
         ("from=yesterday", "from"),
         ("from=2026-01-01T00:00:00", "from"),
         ("from=2026-01-01", "from"),
@@ -227,6 +254,7 @@ def test_another_type_is_refused(api: Api, accept: str) -> None:
         ("order=up", "order"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
+        ("cursor=", "cursor"),
         ("cursor=nonsense", "cursor"),
         ("cursor=WzFd", "cursor"),
         (f"cursor={'x' * 201}", "cursor"),
@@ -364,6 +392,16 @@ def test_a_process_that_goes_down_cuts_the_connection(
             api.services.watcher.stop_waiting()
             with pytest.raises(httpx.RemoteProtocolError):
                 list(chunks)
+
+
+def test_a_process_that_goes_down_counts_no_further(
+    long_database: Database, tmp_path: Path
+) -> None:
+    with serving(settings_for(long_database.url, tmp_path)) as api:
+        client = support(api)
+        api.services.watcher.stop_waiting()
+        refused(client.get(f"{URL}?actor=cli", headers=CSV), 503, "UNAVAILABLE")
+        assert api.services.exports.taken == 0
 
 
 def test_whoever_takes_nothing_is_hung_up(long_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

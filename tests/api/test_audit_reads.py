@@ -35,7 +35,8 @@ def test_who_what_whose_and_when(api: Api) -> None:
     assert read["reader"].startswith("key:")
     assert read["at"].endswith("Z")
     assert read["at"] >= listed["at"]
-    assert (listed["what"], listed["account_id"], listed["query"]) == ("reads", None, {})
+    assert (listed["what"], listed["account_id"], listed["shown"]) == ("reads", None, 0)
+    assert (listed["query"], read["query"]) == ({"limit": 1}, {"limit": 20})
 
 
 def test_an_account_that_does_not_exist_leaves_a_line_too(api: Api) -> None:
@@ -64,7 +65,7 @@ def test_the_reads_of_admins_and_of_reads_are_recorded_alike(api: Api) -> None:
     both = {"account": account_id, "reader": reader}
     assert len(admin.get("/v1/audit/reads", params=both).json()["items"]) == 4
     newest = by(api, "admin:bootstrap")[0]
-    assert newest["query"] == {"reader": "admin:bootstrap"}
+    assert newest["query"] == {"reader": "admin:bootstrap", "limit": 100}
 
 
 def test_pages_hold_each_read_once_while_others_come_in(api: Api) -> None:
@@ -99,7 +100,9 @@ def test_it_is_not_for_users(api: Api) -> None:
         ("account=a%20b", "account"),
         ("account=", "account"),
         (f"reader={'x' * 101}", "reader"),
+        ("reader=", "reader"),
         ("reader=%00", "reader"),
+        ("cursor=", "cursor"),
         ("cursor=nonsense", "cursor"),
         ("limit=0", "limit"),
         ("limit=101", "limit"),

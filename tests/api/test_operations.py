@@ -73,7 +73,7 @@ def test_events_that_nobody_chains_are_not_ready(api: Api, monkeypatch: pytest.M
         monkeypatch.setattr(blocks, "STUCK_SECONDS", 0.0)
         problem = refused(api.client().get("/health/ready"), 503, "UNAVAILABLE")
         assert problem["failing"] == ["chain"]
-        lag = blocks.standing(connection).unchained
+        lag = blocks.chain_end(connection).unchained
         assert lag > 0
         assert f"mintage_chain_lag_events {float(lag)}" in api.client().get("/metrics").text
         blocks.catch_up(connection)

@@ -9,7 +9,7 @@ from pathlib import Path
 import plain_chain
 from chained import connected, findings
 from databases import Database
-from ledger.chain.blocks import catch_up, standing
+from ledger.chain.blocks import catch_up, chain_end
 from ledger_running import running, wait_until
 from ledger_samples import opening, plain
 from ledger_writer import writing
@@ -51,15 +51,15 @@ def test_chainers_killed_at_any_moment_leave_whole_blocks(database: Database) ->
         connected(database.url) as watching,
     ):
         for _ in range(KILLS):
-            begun = standing(watching).position
+            begun = chain_end(watching).position
             pair = [start(database.url), start(database.url)]
             try:
-                wait_until(lambda: standing(watching).position > begun, "a block")  # noqa: B023 - called at once
+                wait_until(lambda: chain_end(watching).position > begun, "a block")  # noqa: B023 - called at once
                 time.sleep(chance.uniform(0, 0.1))
             finally:
                 for process in pair:
                     kill(process)
-            ends.append(standing(watching).position)
+            ends.append(chain_end(watching).position)
     assert ends == sorted(set(ends))
     with connected(database.url) as connection:
         assert catch_up(connection).unchained == 0

@@ -10,7 +10,7 @@ import pytest
 
 from chained import connected, findings, grow
 from databases import Database
-from ledger.chain.blocks import standing
+from ledger.chain.blocks import chain_end
 from ledger_running import running
 from ledger_samples import opening, plain
 from plain_chain import tamper
@@ -42,7 +42,7 @@ def unfolded(database: Database) -> int:
 
 def chain(database: Database) -> Any:
     with connected(database.url) as connection:
-        return standing(connection)
+        return chain_end(connection)
 
 
 def test_the_projector_chains_and_a_chain_that_stops_stops_nothing_else(

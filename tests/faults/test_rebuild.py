@@ -29,7 +29,9 @@ EVENTS = 50_000
 KILLS = 10
 USERS = 4
 PAUSE_SECONDS = 0.2  # so that four users ask twenty times a second
-FILLED = "SELECT coalesce(sum(position), 0)::bigint FROM view_rebuilds"
+FILLED = """
+SELECT coalesce(sum(upper(range) - lower(range)), 0)::bigint
+FROM view_rebuilds, unnest(filled) AS range"""
 
 
 @pytest.fixture

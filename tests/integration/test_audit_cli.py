@@ -91,7 +91,13 @@ def test_each_look_is_recorded_and_listed(logged: Database, home: Path) -> None:
     assert {read["reader"] for read in (mine, table, export)} == {"cli"}
     assert [read["what"] for read in (mine, table, export)] == ["reads", "events", "events_export"]
     assert export["query"] == {"order": "desc", "limit": 1, "format": "ndjson"}
+    assert run(logged, home, "events").returncode == 0
+    done = run(logged, home, "reads", "--account", "bob", "--json", "--limit", "2")
+    table = json.loads(done.stdout.splitlines()[1])
+    assert (table["what"], table["account_id"]) == ("events", None)
+    assert table["shown"] > 1
     shown = run(logged, home, "reads", "--account", "bob", columns="60")
+    assert f"{table['shown']} accounts" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 60
     assert "events_export" in shown.stdout
 

@@ -16,12 +16,13 @@ from ledger.commands import GrantTokens, OpenAccount, Submission
 from ledger.entry import Entry
 from ledger.identity import new_id, refund_id
 from ledger.ledger import Ledger
+from ledger.log import select_head
 from ledger_running import running
 from ledger_writer import writing
 from plain_filter import generation_of, plain
 from projections.audit import events
 from projections.audit.events import count_in, read_slice, spans
-from projections.audit.places import head, last_before, last_version, version_at
+from projections.audit.places import last_before, last_version, version_at
 from projections.audit.types import EVENT_TYPES
 from projections.audit.walks import Filter, walk
 
@@ -115,7 +116,7 @@ def test_every_combination_of_filters_in_both_orders(
         assert up == expected, asked
         down = everything(connection, asked, descending=True, limit=9)
         assert down == expected[::-1], asked
-        whole = walk(connection, asked, upto=head(connection))
+        whole = walk(connection, asked, upto=select_head(connection).position)
         counted = sum(count_in(connection, whole, span) for span in spans(whole))
         assert counted == len(expected), asked
     assert answers > 2_000
@@ -163,7 +164,7 @@ def test_a_generation_is_its_own_and_no_other_of_nearly_the_same_id(
 def test_halving_agrees_with_looking_at_everything(
     connection: psycopg.Connection[Any], entries: list[Entry]
 ) -> None:
-    assert head(connection) == len(entries)
+    assert select_head(connection).position == len(entries)
     times = {entry.at + timedelta(microseconds=d) for entry in entries for d in (-1, 0, 1)}
     for time in {*times, EPOCH, datetime(9999, 12, 31, tzinfo=UTC)}:
         assert last_before(connection, time) == sum(entry.at < time for entry in entries)
@@ -189,7 +190,7 @@ def test_paging_yields_each_event_once_while_writers_append(database: Database) 
         with psycopg.connect(database.url, autocommit=True) as connection:
             for asked in (Filter(), Filter(account="w0-0"), Filter(actor="cli")):
                 for descending in (False, True):
-                    began = head(connection)
+                    began = select_head(connection).position
                     found = everything(connection, asked, descending=descending, limit=40)
                     expected = plain(read_log(database.url), asked)
                     assert len(found) == len(set(found))

@@ -66,4 +66,4 @@ def test_the_owner_cannot_either(watched: Database, change: str) -> None:
 
 def test_a_line_says_how_it_was_asked_and_nothing_of_what_was_left_out(watched: Database) -> None:
     (row,) = rows(watched)
-    assert row[2:] == ("cli", "admin", "events", None, {"type": "TokensGranted", "limit": 5})
+    assert row[2:] == ("cli", "admin", "events", None, {"type": "TokensGranted", "limit": 5}, [])

@@ -14,7 +14,7 @@ import plain_chain
 from chained import connected, findings, grow, grow_blocks
 from databases import Database
 from ledger.chain import blocks, chainer, failing
-from ledger.chain.blocks import advance, canonical_bytes, catch_up, close, standing
+from ledger.chain.blocks import advance, canonical_bytes, catch_up, chain_end, close
 from ledger.chain.chainer import Chainer
 from ledger.chain.checking import check
 from ledger.chain.errors import MissingRowError, UnreadableRowError
@@ -56,7 +56,7 @@ def chaining(database: Database, *, age_seconds: float = 0.0) -> Iterator[Chaine
 def test_a_log_without_events_has_a_chain_without_blocks(
     database: Database, connection: psycopg.Connection[Any]
 ) -> None:
-    at = standing(connection)
+    at = chain_end(connection)
     assert (at.block, at.position, at.head, at.unchained, at.is_stuck) == (0, 0, 0, 0, False)
     assert at.hash == plain_chain.genesis(plain_chain.log_id(database.url))
     assert advance(connection, age_seconds=0) == 0
@@ -72,7 +72,7 @@ def test_the_hash_is_what_the_definition_says(
     links = plain_chain.links(plain_chain.genesis(plain_chain.log_id(database.url)), rows)
     kept = connection.execute("SELECT links, hash FROM ledger_chain ORDER BY block").fetchall()
     assert b"".join(links_of for links_of, _ in kept) == b"".join(links)
-    at = standing(connection)
+    at = chain_end(connection)
     assert (at.block, at.position, at.hash) == (3, len(rows), links[-1])
     assert findings(database.url) == []
 
@@ -122,7 +122,7 @@ def test_a_young_block_waits_until_it_is_full(
     database: Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grow(database, commands=60)
-    head = standing(connection).head
+    head = chain_end(connection).head
     assert head > 16
     assert advance(connection) == 0
     monkeypatch.setattr(blocks, "BLOCK_MAX", 8)
@@ -130,7 +130,7 @@ def test_a_young_block_waits_until_it_is_full(
     while moved := advance(connection):
         assert moved == 8
         closed += 1
-    at = standing(connection)
+    at = chain_end(connection)
     assert (at.block, at.position) == (closed, head - head % 8)
     assert at.unchained == head % 8
     assert at.waiting_seconds is None or at.waiting_seconds < 60
@@ -167,12 +167,12 @@ def test_who_comes_second_goes_on_quietly(
     database: Database, connection: psycopg.Connection[Any]
 ) -> None:
     grow(database)
-    at = standing(connection)
+    at = chain_end(connection)
     with connected(database.url) as other:
         assert close(other, at) == at.head
     assert close(connection, at) == 0
     assert advance(connection, age_seconds=0) == 0
-    assert standing(connection).block == 1
+    assert chain_end(connection).block == 1
 
 
 def test_the_table_itself_refuses_a_fork_a_gap_and_another_past(
@@ -222,7 +222,7 @@ def test_a_missing_row_stops_the_chain_and_is_named(
     assert raised.value.position == gone
     with pytest.raises(MissingRowError):
         catch_up(connection)
-    assert standing(connection).position == at.position
+    assert chain_end(connection).position == at.position
     found = findings(database.url)
     assert [(each.kind, each.position, each.block) for each in found] == [("missing", gone, 2)]
     # The first one after the chain has no age any more, and is told of all the same.
@@ -279,10 +279,10 @@ def test_a_check_sees_one_snapshot_beside_writers(database: Database) -> None:
     grow_blocks(database, blocks=2)
     with psycopg.connect(database.url) as reading:
         reading.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        before = standing(reading)
+        before = chain_end(reading)
         grow_blocks(database, blocks=1)
         assert list(check(reading)) == []
-        assert (standing(reading).block, standing(reading).head) == (before.block, before.head)
+        assert (chain_end(reading).block, chain_end(reading).head) == (before.block, before.head)
 
 
 def test_chainers_beside_writers_lose_no_position(
@@ -294,7 +294,7 @@ def test_chainers_beside_writers_lose_no_position(
         chaining(database) as one,
         chaining(database) as other,
     ):
-        wait_until(lambda: standing(connection).block >= 20, "twenty blocks")
+        wait_until(lambda: chain_end(connection).block >= 20, "twenty blocks")
     assert (one.failure, other.failure) == (None, None)
     assert catch_up(connection).unchained == 0
     assert findings(database.url) == []
@@ -303,14 +303,14 @@ def test_chainers_beside_writers_lose_no_position(
         " FROM ledger_chain"
     ).fetchone()
     assert row is not None
-    assert row[1] == row[2] == standing(connection).head
+    assert row[1] == row[2] == chain_end(connection).head
 
 
 def test_blocks_closed_at_one_moment_are_closed_once(
     database: Database, connection: psycopg.Connection[Any]
 ) -> None:
     grow(database, commands=200)
-    at = standing(connection)
+    at = chain_end(connection)
     barrier = threading.Barrier(6)
 
     def race() -> int:
@@ -321,7 +321,7 @@ def test_blocks_closed_at_one_moment_are_closed_once(
     with ThreadPoolExecutor(6) as threads:
         results = [each.result(20) for each in [threads.submit(race) for _ in range(6)]]
     assert sorted(results) == [0, 0, 0, 0, 0, at.head]
-    assert standing(connection).block == 1
+    assert chain_end(connection).block == 1
 
 
 def test_a_chainer_says_why_it_stands_still_and_goes_on_by_itself(
@@ -339,7 +339,7 @@ def test_a_chainer_says_why_it_stands_still_and_goes_on_by_itself(
         assert (found.position, found.problem) == (0, "the row at position 4 is gone")
         wait_until(lambda: chained.failure == "the row at position 4 is gone", "the chainer's word")
         plain_chain.tamper(database.superuser_url, "INSERT INTO ledger_events SELECT * FROM kept")
-        wait_until(lambda: standing(connection).unchained == 0, "the chain")
+        wait_until(lambda: chain_end(connection).unchained == 0, "the chain")
         wait_until(lambda: chained.failure is None, "the chainer's word")
     assert failing.failure(connection) is None
 
@@ -351,7 +351,7 @@ def test_a_chainer_outlives_its_connection(
     with chaining(database), connected(database.superuser_url) as admin:
         for seed in range(3):
             grow(database, seed=seed, commands=20)
-            wait_until(lambda: standing(connection).unchained == 0, "the chain")
+            wait_until(lambda: chain_end(connection).unchained == 0, "the chain")
             ended = admin.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE application_name = 'mintage chainer' AND datname = current_database()"
@@ -367,7 +367,7 @@ def test_a_chainer_rests_so_that_the_views_come_first(
     grow_to(database, blocks.BLOCK_MAX)
     started = time.monotonic()
     with chaining(database):
-        wait_until(lambda: standing(connection).block, "a block")
+        wait_until(lambda: chain_end(connection).block, "a block")
     assert time.monotonic() - started >= 0.02 * (blocks.BLOCK_MAX // blocks.REST_ROWS - 1)
 
 
@@ -377,8 +377,8 @@ def test_a_stuck_chain_is_known_by_its_silence(
     at = grow_blocks(database, blocks=1)
     assert not at.is_stuck
     monkeypatch.setattr(blocks, "STUCK_SECONDS", 0.0)
-    assert not standing(connection).is_stuck  # nothing waits
+    assert not chain_end(connection).is_stuck  # nothing waits
     grow(database, seed=2)
-    wait_until(lambda: standing(connection).is_stuck, "its being stuck")
+    wait_until(lambda: chain_end(connection).is_stuck, "its being stuck")
     advance(connection, age_seconds=0)
-    assert not standing(connection).is_stuck
+    assert not chain_end(connection).is_stuck

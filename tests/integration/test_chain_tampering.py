@@ -5,7 +5,7 @@ import pytest
 import plain_chain
 from chained import connected, findings, grow, grow_blocks
 from databases import Database
-from ledger.chain.blocks import Standing, catch_up
+from ledger.chain.blocks import ChainEnd, catch_up
 from plain_chain import tamper
 
 # One byte, or the least that there is, in each column of one row.
@@ -40,7 +40,7 @@ CHANGES = {
 
 
 @pytest.fixture
-def chained(database: Database) -> Standing:
+def chained(database: Database) -> ChainEnd:
     return grow_blocks(database, blocks=3, commands=60)
 
 
@@ -64,7 +64,7 @@ def block_of(url: str, position: int) -> int:
     return int(row[0])
 
 
-def granted(url: str, at: Standing) -> int:
+def granted(url: str, at: ChainEnd) -> int:
     """A grant in the second block, with a key, so that each change changes something."""
     with connected(url) as connection:
         row = connection.execute(
@@ -79,7 +79,7 @@ def granted(url: str, at: Standing) -> int:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_one_column_is_found_and_its_position_named(
-    database: Database, url: str, chained: Standing, change: str
+    database: Database, url: str, chained: ChainEnd, change: str
 ) -> None:
     position = granted(url, chained)
     tamper(url, CHANGES[change], position)
@@ -90,7 +90,7 @@ def test_a_change_of_one_column_is_found_and_its_position_named(
     assert f"position {position}" in found.problem
 
 
-def test_each_row_is_covered(database: Database, url: str, chained: Standing) -> None:
+def test_each_row_is_covered(database: Database, url: str, chained: ChainEnd) -> None:
     last = chained.position
     tamper(url, "UPDATE ledger_events SET actor = actor || 'x'")
     assert [each[2] for each in named(database)] == list(range(1, last + 1))
@@ -108,7 +108,7 @@ def test_no_column_of_the_table_is_left_out(url: str, column: str) -> None:
 
 
 def test_changes_beside_each_other_are_each_named(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     at = granted(url, chained)
     for position in (1, at, at + 1, at + 2):
@@ -118,7 +118,7 @@ def test_changes_beside_each_other_are_each_named(
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_a_deleted_row_is_named(
-    database: Database, url: str, chained: Standing, width: int
+    database: Database, url: str, chained: ChainEnd, width: int
 ) -> None:
     at = granted(url, chained)
     gone = "DELETE FROM ledger_events WHERE position >= %s AND position < %s"
@@ -128,7 +128,7 @@ def test_a_deleted_row_is_named(
 
 
 def test_the_first_and_the_last_row_of_a_block_are_missed(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     with connected(url) as connection:
         ends = connection.execute(
@@ -141,7 +141,7 @@ def test_the_first_and_the_last_row_of_a_block_are_missed(
     assert chained.position == positions[-1]
 
 
-def test_all_rows_gone_are_few_findings(database: Database, url: str, chained: Standing) -> None:
+def test_all_rows_gone_are_few_findings(database: Database, url: str, chained: ChainEnd) -> None:
     tamper(url, "DELETE FROM ledger_events")
     found = named(database)
     assert [(kind, block) for kind, block, _, _ in found] == [("missing", n) for n in (1, 2, 3)]
@@ -149,7 +149,7 @@ def test_all_rows_gone_are_few_findings(database: Database, url: str, chained: S
 
 
 def test_a_row_inserted_by_moving_the_others_is_named(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     at = granted(url, chained)
     tamper(url, "UPDATE ledger_events SET position = -position - 1 WHERE position >= %s", at)
@@ -169,7 +169,7 @@ def test_a_row_inserted_by_moving_the_others_is_named(
 
 
 def test_a_second_row_at_a_position_is_named(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     at = granted(url, chained)
     tamper(url, "ALTER TABLE ledger_events DROP CONSTRAINT ledger_events_position_key")
@@ -185,7 +185,7 @@ def test_a_second_row_at_a_position_is_named(
 
 @pytest.mark.parametrize("position", [0, -5])
 def test_a_row_before_the_first_is_named(
-    database: Database, url: str, chained: Standing, position: int
+    database: Database, url: str, chained: ChainEnd, position: int
 ) -> None:
     tamper(
         url,
@@ -197,7 +197,7 @@ def test_a_row_before_the_first_is_named(
     assert chained.unchained == 0
 
 
-def test_a_swapped_pair_is_named_as_one(database: Database, url: str, chained: Standing) -> None:
+def test_a_swapped_pair_is_named_as_one(database: Database, url: str, chained: ChainEnd) -> None:
     at = granted(url, chained)
     other = at + 1
     assert block_of(url, other) == 2
@@ -217,7 +217,7 @@ def test_a_swapped_pair_is_named_as_one(database: Database, url: str, chained: S
 
 
 def test_a_pair_swapped_across_blocks_is_two_changed_rows(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     at = granted(url, chained)
     tamper(url, "UPDATE ledger_events SET position = -1 WHERE position = 1")
@@ -227,7 +227,7 @@ def test_a_pair_swapped_across_blocks_is_two_changed_rows(
 
 
 def test_a_block_removed_in_the_middle_is_named(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     with connected(url) as connection:
         span = connection.execute(
@@ -242,7 +242,7 @@ def test_a_block_removed_in_the_middle_is_named(
 
 
 def test_a_truncated_chain_leaves_a_tail_that_is_told_of(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     """Nothing is wrong with what is left: a seal tells (see test_seal.py), and the count."""
     tamper(url, "DELETE FROM ledger_chain WHERE block > 1")
@@ -285,7 +285,7 @@ CHAIN_CHANGES = {
 
 @pytest.mark.parametrize("change", CHAIN_CHANGES)
 def test_a_change_of_the_chain_itself_is_found(
-    database: Database, url: str, chained: Standing, change: str
+    database: Database, url: str, chained: ChainEnd, change: str
 ) -> None:
     tamper(url, "ALTER TABLE ledger_chain DROP CONSTRAINT ledger_chain_linked")
     tamper(url, "ALTER TABLE ledger_chain DROP CONSTRAINT ledger_chain_bounded")
@@ -297,7 +297,7 @@ def test_a_change_of_the_chain_itself_is_found(
 
 
 def test_a_changed_link_is_not_blamed_on_a_row(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     tamper(url, CHAIN_CHANGES["a link changed"][0])
     with connected(url) as connection:
@@ -311,7 +311,7 @@ def test_a_changed_link_is_not_blamed_on_a_row(
     assert chained.block == 3
 
 
-def test_another_identity_fits_no_block(database: Database, url: str, chained: Standing) -> None:
+def test_another_identity_fits_no_block(database: Database, url: str, chained: ChainEnd) -> None:
     tamper(url, "UPDATE ledger_identity SET id = gen_random_uuid()")
     assert named(database) == [("block_changed", 1, 1, granted_end(url))]
     assert chained.block == 3
@@ -327,7 +327,7 @@ def granted_end(url: str) -> int:
 
 
 def test_a_row_and_its_chain_recomputed_fits_again(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     """What an owner can do: only a seal kept elsewhere tells, see test_seal.py."""
     tamper(url, "UPDATE ledger_events SET settled = settled + 7 WHERE position = 5")
@@ -339,7 +339,7 @@ def test_a_row_and_its_chain_recomputed_fits_again(
 
 
 def test_the_tail_is_not_protected_and_is_counted(
-    database: Database, url: str, chained: Standing
+    database: Database, url: str, chained: ChainEnd
 ) -> None:
     grow(database, seed=9)
     tamper(url, "UPDATE ledger_events SET actor = 'x' WHERE position = %s", chained.position + 1)

@@ -189,7 +189,7 @@ def test_one_bad_command_sinks_alone(database: Database, name: str) -> None:
         if isinstance(results[1], BesideConflictError):
             assert results[1].constraint == "profiles_email_key"
         again = ledger.record(plain(grant(1)))  # the committer lives on
-        assert again.account.settled == 13
+        assert again.settled == 13
     assert "\n" not in str(results[1])  # as the driver's words would have
     whole_log(database.url)
     with psycopg.connect(database.url) as connection:
@@ -309,13 +309,14 @@ def test_a_cold_account_costs_a_bounded_number_of_rows(database: Database) -> No
         opened(ledger)
         ledger.record(plain(request(0, held)))
         asyncio.run(many(ledger))
-        warm = ledger.record(plain(grant(1))).account
+        ledger.record(plain(grant(1)))
+        warm = ledger.account("ann")
     with_snapshot, rows = load(database.url)
     assert with_snapshot == warm
     assert with_snapshot.holds == {held: 0}
     assert rows <= 1 + 512 + 500
     with running(database.url) as cold:
-        assert cold.record(plain(grant(1))).account.settled == warm.settled + 1
+        assert cold.record(plain(grant(1))).settled == warm.settled + 1
     with psycopg.connect(database.url) as connection:
         connection.execute("DELETE FROM account_snapshots")
     without, rows = load(database.url)
@@ -334,13 +335,13 @@ FROM generate_series(1, %(many)s) AS n"""
 def test_further_behind_than_one_query_reads(database: Database) -> None:
     with running(database.url) as ledger:
         opened(ledger)
-        assert ledger.record(plain(grant(1))).account.version == 2
+        assert ledger.record(plain(grant(1))).entries[0].version == 2
         with psycopg.connect(database.url) as connection:
             connection.execute(MANY, {"after": 2, "many": 20_050})
         assert ledger.account("ann").settled == 20_051
-        assert ledger.record(plain(grant(1))).account.settled == 20_052
+        assert ledger.record(plain(grant(1))).settled == 20_052
     with running(database.url) as cold:
-        assert cold.record(plain(grant(1))).account.version == 20_054
+        assert cold.record(plain(grant(1))).entries[0].version == 20_054
     whole_log(database.url)
 
 
@@ -354,7 +355,7 @@ def test_a_full_queue_takes_no_more(database: Database, monkeypatch: pytest.Monk
             with pytest.raises(LedgerBusyError):
                 busy.record(plain(grant(100)))
         assert all(call.result(WAIT_SECONDS_MAX) for call in taken)
-        assert busy.record(plain(grant(1))).account.settled == 6
+        assert busy.record(plain(grant(1))).settled == 6
 
 
 def test_closing_records_what_waits(database: Database) -> None:
@@ -369,7 +370,7 @@ def test_closing_records_what_waits(database: Database) -> None:
             with pytest.raises(LedgerBusyError):
                 closing.record(plain(grant(100)))
         closed.result(WAIT_SECONDS_MAX)
-        assert sorted(call.result(1).account.settled for call in waiting) == list(range(1, 21))
+        assert sorted(call.result(1).settled for call in waiting) == list(range(1, 21))
     closing.close()
     assert len(whole_log(database.url)) == 1 + 1 + 20
 
@@ -401,8 +402,8 @@ def test_a_caller_that_hangs_up_changes_nothing(database: Database) -> None:
         opened(patient)
         with plugged(patient, database.url), pytest.raises(TimeoutError):
             asyncio.run(impatient(patient))  # and its loop is closed when the answer comes
-        assert patient.record(plain(grant(1))).account.settled == 6
-        assert asyncio.run(cancelled_beside_another(patient)).account.settled == 8
+        assert patient.record(plain(grant(1))).settled == 6
+        assert asyncio.run(cancelled_beside_another(patient)).settled == 8
 
 
 def test_time_never_goes_back_in_the_log(database: Database) -> None:
@@ -505,4 +506,4 @@ def test_a_lock_that_is_held_too_long_is_not_waited_for_in_vain(
         opened(waiting)
         with writers_locked(database.url), pytest.raises(LedgerUnavailableError):
             waiting.record(keyed(grant(1), "k"))
-        assert waiting.record(keyed(grant(1), "k")).account.settled == 1
+        assert waiting.record(keyed(grant(1), "k")).settled == 1

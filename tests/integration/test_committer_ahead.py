@@ -72,7 +72,7 @@ def test_a_repetition_in_the_batch_before_leaves_no_gap(database: databases.Data
     assert not new.replayed
     assert places(database) == [(1, 1, 0), (2, 2, 100), (3, 3, 107), (4, 4, 108), (5, 5, 138)]
     assert new.entries[0].position == 5
-    assert new.account.settled == ledger.account("ann").settled == 138
+    assert new.settled == ledger.account("ann").settled == 138
     ledger.close()
 
 
@@ -82,7 +82,7 @@ def test_another_process_in_between_moves_both_batches(database: databases.Datab
     other.record(grant(1_000))
     first, second = two_batches(database, ledger, [grant(20)], [grant(30)])
     assert [first.entries[0].position, second.entries[0].position] == [6, 7]
-    assert second.account.settled == 1_158
+    assert second.settled == 1_158
     assert [settled for _, _, settled in places(database)[4:]] == [1_108, 1_128, 1_158]
     ledger.close()
     other.close()

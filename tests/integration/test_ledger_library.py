@@ -91,13 +91,13 @@ def test_imported_events_are_placed_at_the_end_and_known_to_the_committer(
     ]
     with running(database.url) as ledger:
         assert list(ledger.recorder.insert_events(imported) or ()) == [1, 2]
-        assert ledger.record(plain(grant(1, "eve"))).account.settled == 5
+        assert ledger.record(plain(grant(1, "eve"))).settled == 5
         with pytest.raises(IntegrityError):
             ledger.recorder.insert_events(imported)
         assert ledger.head() == 3
         more = [stored(4, TokensGranted(amount=4, reason="promo"), 9)]
         assert list(ledger.recorder.insert_events(more) or ()) == [4]
-        assert ledger.record(plain(grant(1, "eve"))).account.settled == 10
+        assert ledger.record(plain(grant(1, "eve"))).settled == 10
     assert [entry.account_id for entry in whole_log(database.url)] == ["eve"] * 5
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import sql
@@ -258,8 +259,8 @@ def test_a_fact_that_a_view_does_not_know_stops_it_and_leaves_the_live_view(
     advance(owner)
     before = plain_views.read_tables(database.url)
     images = VIEWS[-1]
-    blind = View(
-        images.name, images.statements, tuple(t for t in images.topics if t != "tokens_consumed:1")
+    blind = msgspec.structs.replace(
+        images, topics=tuple(t for t in images.topics if t != "tokens_consumed:1")
     )
     with pytest.raises(RebuildStoppedError, match="stopped at position 4: images does not know"):
         Rebuild(database.owner_url, [*VIEWS[:-1], blind]).run()
@@ -389,10 +390,8 @@ def test_what_another_version_has_filled_is_not_gone_on_with(
     histories.History(ledger, seed).write(80)
     advance(owner)
     images = VIEWS[-1]
-    older = View(
-        images.name,
-        tuple(text.replace("image ->> 'model'", "'older'") for text in images.statements),
-        images.topics,
+    older = msgspec.structs.replace(
+        images, writing=images.writing.replace("image ->> 'model'", "'older'")
     )
     with psycopg.connect(database.url) as long:
         long.execute("SELECT count(*) FROM images")

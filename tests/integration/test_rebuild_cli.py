@@ -43,7 +43,9 @@ def until_filling(database: Database) -> None:
     deadline = time.monotonic() + 30
     with psycopg.connect(database.url, autocommit=True) as connection:
         while True:
-            row = connection.execute("SELECT sum(position) FROM view_rebuilds").fetchone()
+            row = connection.execute(
+                "SELECT sum(upper(f) - lower(f)) FROM view_rebuilds, unnest(filled) AS f"
+            ).fetchone()
             if row and row[0]:
                 return
             assert time.monotonic() < deadline

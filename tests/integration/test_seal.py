@@ -17,7 +17,7 @@ import mintage
 import plain_chain
 from chained import connected, findings, grow, grow_blocks
 from databases import Database, temporary_home
-from ledger.chain.blocks import Standing, catch_up, standing
+from ledger.chain.blocks import ChainEnd, catch_up, chain_end
 from ledger.chain.errors import (
     ChainCutError,
     LogCutError,
@@ -41,7 +41,7 @@ FROZEN = (
     '"signature":"9258fec784639ea5d129227429696dfb4b22139b1ff8569307af4a0c9a675442'
     '51834e055533856f0d49cede7bf995c924c4096045ab49c11cb405aefb0e4c02"}'
 )
-HEAD = Standing(
+HEAD = ChainEnd(
     log_id=FIRST,
     block=3,
     position=9,
@@ -139,7 +139,14 @@ def test_a_chain_made_again_over_the_same_rows_still_fits(
     tamper(database.superuser_url, "DELETE FROM ledger_chain")
     with connected(database.url) as connection:
         assert catch_up(connection).block == 1
-    assert prove(database, document).authentic
+    proof = prove(database, document)
+    assert (proof.authentic, proof.remade) == (True, True)
+
+
+def test_a_seal_that_names_another_block_is_told(database: Database, document: bytes) -> None:
+    assert not prove(database, document).remade
+    for block in (0, 2, 4):
+        assert prove(database, signed_anew(document, KEY, block=block)).remade
 
 
 def test_a_chain_made_again_over_other_rows_does_not(database: Database, document: bytes) -> None:
@@ -312,7 +319,7 @@ def test_the_command_line_seals_the_whole_log(database: Database, tmp_path: Path
         done = mintage.run("audit", "seal", "--key", str(path), home=home, **urls)
         assert done.returncode == 0, done.stderr
         with connected(database.url) as connection:
-            at = standing(connection)
+            at = chain_end(connection)
             public_key = read_public_key(tmp_path / "public.pem")
             proof = check_seal(connection, done.stdout.encode(), public_key)
         assert (at.unchained, proof.seal.position, proof.authentic) == (0, at.head, True)

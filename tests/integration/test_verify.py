@@ -55,7 +55,7 @@ def columns(database: Database, view: str) -> list[tuple[str, str]]:
 
 OTHER = {
     "text": "'other'",
-    "bigint": "{0} + 1",
+    "bigint": "{0} + 1000000",  # where no other row has its key
     "integer": "{0} + 1",
     "boolean": "NOT {0}",
     "uuid": "gen_random_uuid()",

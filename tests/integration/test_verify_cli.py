@@ -140,3 +140,10 @@ def test_a_seal_tells_of_an_owner_who_recomputed_the_chain(
     *findings, summary = map(json.loads, done.stdout.splitlines())
     assert [each["kind"] for each in findings] == ["seal_broken"]
     assert (done.returncode, summary["sealed"]) == (1, None)
+
+
+def test_a_forged_name_steers_no_terminal(run: Run, database: Database) -> None:
+    tamper(database, r"INSERT INTO balances VALUES (E'x\x1b[31m\nred', false, 1, 0, 1, 1)")
+    done = run("verify", "balances")
+    assert (done.returncode, "\x1b" in done.stdout) == (1, False)
+    assert done.stdout.startswith("account_unknown: balances, account x\ufffd[31m\ufffdred")

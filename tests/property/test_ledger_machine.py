@@ -381,7 +381,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert told(result) == expected
         if isinstance(result, Outcome):
             model = self.model[step.account]
-            assert (result.account.settled, result.account.held) == (model.settled, model.held)
+            assert (result.settled, result.held) == (model.settled, model.held)
             if expected == "recorded" and step.key:
                 self.remembered[step.key] = Remembered(step.given, result.entries[0], step)
 

@@ -8,7 +8,7 @@ import psycopg
 
 from databases import Database
 from histories import History
-from ledger.chain.blocks import Standing, advance, standing
+from ledger.chain.blocks import ChainEnd, advance, chain_end
 from ledger.chain.checking import check
 from ledger.chain.findings import Broken
 from ledger_running import running
@@ -25,14 +25,14 @@ def grow(database: Database, *, seed: int = 7, commands: int = 60) -> None:
         History(ledger, seed).write(commands)
 
 
-def grow_blocks(database: Database, *, blocks: int = 3, commands: int = 60) -> Standing:
+def grow_blocks(database: Database, *, blocks: int = 3, commands: int = 60) -> ChainEnd:
     """Write a history and close a block, so often; a random one, of a fixed seed."""
     for number in range(blocks):
         grow(database, seed=number, commands=commands)
         with connected(database.url) as connection:
             assert advance(connection, age_seconds=0) > 0
     with connected(database.url) as connection:
-        return standing(connection)
+        return chain_end(connection)
 
 
 def findings(url: str) -> list[Broken]:

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 
 from api.audit.recording import recorded
 from api.http.auth import Principal, Role, key_hash, requires
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, is_id
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
@@ -97,11 +97,12 @@ async def list_keys(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Key]:
     """Newest first, revoked ones too."""
-    before = decode(cursor, tuple[UUID])[0] if cursor else None
-    await recorded(services, caller, "keys", account_id=account_id)
+    listing = Listing("keys", account=account_id)
+    (before,) = listing.places(cursor, tuple[UUID]) or (None,)
+    await recorded(services, caller, "keys", account_id=account_id, cursor=cursor, limit=limit)
     await _check_account(services, account_id)
     rows = await services.threads.query(_list, account_id, before, limit + 1)
-    return page(rows, limit, lambda row: row, lambda row: (str(row.id),))
+    return listing.page(rows, limit, lambda row: row, lambda row: (str(row.id),))
 
 
 @delete(

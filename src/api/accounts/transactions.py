@@ -9,8 +9,9 @@ from litestar.params import QueryParameter
 from api.accounts.operations import StatementOperation
 from api.accounts.statements import CSV, lines_of, statement_csv
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, LIMIT_MAX, CursorParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, LIMIT_MAX, CursorParameter, Listing, Page
 from api.http.exports import Export
+from api.http.negotiation import best_match
 from api.http.schemas import Transaction
 from api.openapi.documented import refusals
 from api.problems.field_errors import invalid
@@ -52,17 +53,20 @@ async def list_mine(
     As `text/csv` the whole statement, however long. `Mintage-Count` is its number of lines: one
     with less was cut off. An apostrophe stands before what a spreadsheet would run.
     """
-    if request.accept.best_match([JSON, CSV]) == CSV:
+    if best_match(request, [JSON, CSV]) == CSV:
         if cursor is not None:
             raise invalid("cursor", msg("Is of pages only: an export is whole."))
         return await statement_csv(services, caller.account, locale, type=type, limit=limit)
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("transactions", account=caller.account, type=type)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
     size = limit or LIMIT_DEFAULT
     rows = await services.threads.read_view(
         lines_of, services, caller.account, type=type, before=before, limit=size + 1
     )
     return Response(
-        page(rows, size, lambda row: transaction_of(row, locale), lambda row: (row.position,))
+        listing.page(
+            rows, size, lambda row: transaction_of(row, locale), lambda row: (row.position,)
+        )
     )
 
 

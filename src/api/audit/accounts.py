@@ -13,7 +13,7 @@ from api.audit.documents import FoundAccount, Version
 from api.audit.recording import recorded
 from api.audit.search import search_accounts
 from api.http.auth import Principal, Role
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import QUERY_CHARACTERS_MAX, is_id
 from api.http.schemas import Position
 from api.openapi.documented import refusals
@@ -26,7 +26,7 @@ SearchText = Annotated[
     str | None,
     QueryParameter(
         max_length=QUERY_CHARACTERS_MAX,
-        pattern=r"^[^\u0000-\u001f]*$",
+        pattern=r"^[^\u0000-\u001f]*[^\s\u0000-\u001f][^\u0000-\u001f]*$",
         description="Part of the id, the e-mail or the name, in any case.",
     ),
 ]
@@ -81,11 +81,17 @@ async def find(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[FoundAccount]:
     """By a part of the id, the e-mail or the name; all of them without `q`. Newest first."""
-    before = decode(cursor, tuple[datetime, str]) if cursor else None
-    text = q.strip() if q else None
-    await recorded(services, caller, "accounts_search", q=text or None)
-    rows = await services.threads.query(search_accounts, text, before=before, limit=limit + 1)
-    return page(rows, limit, lambda row: row, lambda row: (row.created_at.isoformat(), row.id))
+    text = None if q is None else q.strip()
+    listing = Listing("audit_accounts", q=text)
+    before = listing.places(cursor, tuple[datetime, str])
+    rows = await services.threads.audit(search_accounts, text, before=before, limit=limit + 1)
+    shown = [row.id for row in rows[:limit]]
+    await recorded(
+        services, caller, "accounts_search", shown=shown, q=text, cursor=cursor, limit=limit
+    )
+    return listing.page(
+        rows, limit, lambda row: row, lambda row: (row.created_at.isoformat(), row.id)
+    )
 
 
 @get(
@@ -100,7 +106,7 @@ async def get_one(
 ) -> AuditAccount:
     """All of it at one position of the log. The counts are made anew, from each of its events."""
     await recorded(services, caller, "account", account_id=account_id)
-    return await services.threads.query(audit_account, account_id)
+    return await services.threads.audit(audit_account, account_id)
 
 
 def audit_account(connection: Connection, account_id: str) -> AuditAccount:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.http.cursors import Listing
 from api.http.times import parse_time
 from api.problems.field_errors import invalid
 from api.texts.i18n import msg
@@ -53,6 +54,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             after=self.after,
             before=self.before,
         )
+
+    def listing(self) -> Listing:
+        """The list that it asks for, whatever the size of a page."""
+        filters = msgspec.structs.asdict(self)
+        del filters["limit"]
+        return Listing("audit_events", **filters)
 
     def told(self) -> dict[str, Any]:
         """How it was asked, for the record of reads; whose data it is stands beside it."""

@@ -8,13 +8,18 @@ from api.audit.asking import AtParameter, Moment, PositionParameter, moment
 from api.audit.documents import BalanceThen, TimelineEvent, balance_then, timeline_event
 from api.audit.recording import recorded
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import (
+    LIMIT_DEFAULT,
+    CursorParameter,
+    LimitParameter,
+    Listing,
+    Page,
+    not_of_this_list,
+)
 from api.http.ids import is_id
 from api.openapi.documented import refusals
-from api.problems.field_errors import invalid
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.texts.i18n import msg
 from api.threads import Connection
 from projections.audit.balances import standing_at
 from projections.audit.holds import holds_at
@@ -63,12 +68,13 @@ async def list_timeline(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[TimelineEvent]:
     """Newest first; `settled`, `held` and `available` are after each."""
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("timeline", account=account_id)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
     if before is not None and before < FIRST_PLACE:
-        raise invalid("cursor", msg("Is not a cursor of this list."))
-    await recorded(services, caller, "timeline", account_id=account_id, limit=limit)
+        raise not_of_this_list()
+    await recorded(services, caller, "timeline", account_id=account_id, cursor=cursor, limit=limit)
     lines = await services.threads.query(timeline_lines, account_id, before=before, limit=limit + 1)
-    return page(lines, limit, timeline_event, lambda line: (line.version,))
+    return listing.page(lines, limit, timeline_event, lambda line: (line.version,))
 
 
 def balance_document(connection: Connection, account_id: str, then: Moment) -> BalanceThen:

@@ -1,6 +1,6 @@
 """`GET /v1/audit/events`: the log, filtered; a page as JSON, or all of it as NDJSON or CSV."""
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -14,9 +14,10 @@ from api.audit.formats import Csv, Format, Ndjson
 from api.audit.operations import EventsOperation
 from api.audit.recording import recorded
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, decode, encode
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter
 from api.http.exports import Export
 from api.http.ids import NO_NUL
+from api.http.negotiation import best_match
 from api.http.parameters import AccountParameter
 from api.http.schemas import Position
 from api.openapi.documented import refusals
@@ -24,20 +25,14 @@ from api.problems.field_errors import invalid
 from api.services import Services
 from api.texts.i18n import msg
 from api.threads import Connection
+from ledger.log import select_head
 from projections.audit.events import Event, Slice, read_slice
-from projections.audit.places import head
 from projections.audit.types import EventType
 from projections.audit.walks import Walk, walk
 
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
 
 _POSITION_MAX = 2**63 - 1
-
-
-class _Place(NamedTuple):
-    by: Literal["position", "version"]
-    order: Order
-    at: int
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +73,7 @@ async def list_events(
     actor: Annotated[
         str | None,
         QueryParameter(
+            min_length=1,
             max_length=ACTOR_CHARACTERS_MAX,
             pattern=NO_NUL,
             description="Who did it: `key:…`, `worker:…`, `admin:bootstrap`, `cli`.",
@@ -116,7 +112,7 @@ async def list_events(
     `{"end": true, "count": n}`, a CSV has its number of rows in `Mintage-Count`: one with less was
     cut off. In a CSV an apostrophe stands before what a spreadsheet would run.
     """
-    media_type = request.accept.best_match([JSON, NDJSON, CSV])
+    media_type = best_match(request, [JSON, NDJSON, CSV])
     if media_type is None:
         raise invalid("Accept", msg("Must allow one of {types}.", types=f"{JSON}, {NDJSON}, {CSV}"))
     asked = Asked(
@@ -148,28 +144,29 @@ class _Seen(msgspec.Struct, frozen=True):
 async def _page(
     services: Services, caller: Principal, asked: Asked, cursor: str | None
 ) -> AuditPage:
-    place = decode(cursor, _Place) if cursor else None
+    listing = asked.listing()
+    (place,) = listing.places(cursor, tuple[int]) or (None,)
     limit = asked.limit or LIMIT_DEFAULT
-    seen = await services.threads.query(_look, asked, place, limit)
-    await recorded(services, caller, "events", account_id=seen.account_id, **asked.told())
+    seen = await services.threads.audit(_look, asked, place, limit)
+    await recorded(
+        services,
+        caller,
+        "events",
+        account_id=seen.account_id,
+        shown={event.account_id for event in seen.slice.events},
+        cursor=cursor,
+        **asked.told(),
+    )
     end = seen.slice.next_place
     return AuditPage(
         items=[_item(event) for event in seen.slice.events],
-        next_cursor=None if end is None else encode(seen.walk.by, asked.order, end),
+        next_cursor=None if end is None else listing.cursor(end),
     )
 
 
-def _look(connection: Connection, asked: Asked, place: _Place | None, limit: int) -> _Seen:
+def _look(connection: Connection, asked: Asked, place: int | None, limit: int) -> _Seen:
     found = walk(connection, asked.filter())
-    if place is not None and (place.by, place.order) != (found.by, asked.order):
-        raise invalid("cursor", msg("Is not a cursor of this list."))
-    part = read_slice(
-        connection,
-        found,
-        place=place.at if place else None,
-        descending=asked.descending,
-        limit=limit,
-    )
+    part = read_slice(connection, found, place=place, descending=asked.descending, limit=limit)
     return _Seen(_whose(asked, part), found, part)
 
 
@@ -183,6 +180,7 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
             caller,
             "events_export",
             account_id=seen.account_id,
+            shown=None,
             format="csv" if is_csv else "ndjson",
             **asked.told(),
         )
@@ -203,7 +201,7 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
 
 
 def _begin(connection: Connection, asked: Asked) -> tuple[int, _Seen]:
-    position = head(connection)
+    position = select_head(connection).position
     found = walk(connection, asked.filter(), upto=position)
     part = read_slice(connection, found, limit=1)
     return position, _Seen(_whose(asked, part), found, part)

@@ -82,7 +82,7 @@ async def explanation(
     """
     then = moment(at, position)
     await recorded(services, caller, "explanation", account_id=account_id, **then)
-    told = await services.threads.query(explained, account_id, then)
+    told = await services.threads.audit(explained, account_id, then)
     return explanation_document(told, locale)
 
 

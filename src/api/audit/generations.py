@@ -18,7 +18,7 @@ from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services
 from api.threads import Connection
-from generation.leases import Call, Held, Step, held_by
+from generation.leases import Call, Held, Step, held_by, paired
 from ledger.facts import ImageRecord
 from projections.audit.story import Story, story_of
 from projections.reads import Status
@@ -174,21 +174,19 @@ def _ended(story: Story) -> list[AttemptDocument]:
 
 
 def _calls(calls: Sequence[Call], attempt: int) -> list[AttemptDocument]:
-    ends = {(call.attempt, call.image, call.started_at): call for call in calls if call.outcome}
-    begun = [call for call in calls if call.outcome is None]
     documents = []
-    for call in begun:
-        end = ends.get((call.attempt, call.image, call.started_at), call)
+    for call, end in paired(calls):
+        ended_at = end.ended_at if end else None
         # One of an earlier attempt that never ended has died with its worker.
-        lost = end.outcome is None and call.attempt < attempt
+        lost = "lost" if call.attempt < attempt else None
         documents.append(
             AttemptDocument(
                 attempt=call.attempt,
                 image=call.image,
                 started_at=call.started_at,
-                ended_at=end.ended_at,
-                duration_ms=_ms(call.started_at, end.ended_at),
-                outcome="lost" if lost else end.outcome,
+                ended_at=ended_at,
+                duration_ms=_ms(call.started_at, ended_at),
+                outcome=end.outcome if end else lost,
             )
         )
     return documents

@@ -1,6 +1,6 @@
 """Every read of other people's data is recorded before it is answered: who, what, whose, when."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -19,7 +19,8 @@ CLI = "cli"
 
 TEXT_CHARACTERS_MAX = 200
 _RECORD = """
-INSERT INTO audit_reads (reader, role, what, account_id, query) VALUES (%s, %s, %s, %s, %s)"""
+INSERT INTO audit_reads (reader, role, what, account_id, shown, query)
+VALUES (%s, %s, %s, %s, %s, %s)"""
 
 What = Literal[
     "account",
@@ -42,12 +43,15 @@ async def recorded(
     what: What,
     *,
     account_id: str | None = None,
+    shown: Iterable[str] | None = (),
     **query: Any,
 ) -> None:
     """Record the read that the caller is about to be answered; call it before answering.
 
-    `query` is how it was asked, without what was left out; nothing secret may stand in it. Of
-    accounts that do not exist as well. Raises `ReadNotRecordedError`: then there is no answer.
+    `account_id` is whose data was asked for, also where there is no such account; without one,
+    `shown` are those whose data the answer has, and None says that it may be anybody's. `query` is
+    how it was asked, without what was left out; nothing secret may stand in it. Raises
+    `ReadNotRecordedError`: then there is no answer.
     """
     try:
         await services.threads.query(
@@ -56,6 +60,7 @@ async def recorded(
             reader=caller.actor,
             role=caller.role,
             account_id=account_id,
+            shown=shown,
             query=query,
         )
     except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -71,12 +76,15 @@ def record_read(
     reader: str = CLI,
     role: str = "admin",
     account_id: str | None = None,
+    shown: Iterable[str] | None = (),
     query: Mapping[str, Any],
 ) -> None:
     """The same for the command line, at once durable. Raises psycopg's errors."""
     given = {name: _plain(value) for name, value in query.items() if value is not None}
     account = None if account_id is None else _storable(account_id)
-    connection.execute(_RECORD, (reader, role, what, account, Jsonb(given, dumps=_dumps)))
+    others = None if shown is None else sorted({*shown} - {account_id})
+    values = (reader, role, what, account, others, Jsonb(given, dumps=_dumps))
+    connection.execute(_RECORD, values)
 
 
 def _plain(value: Any) -> Any:

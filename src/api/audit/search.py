@@ -40,7 +40,7 @@ def search_accounts(
     created_at, account_id = before or (None, None)
     terms = [_BEFORE] if before else []
     values: dict[str, Any] = {"limit": limit, "created_at": created_at, "account_id": account_id}
-    if q:
+    if q is not None:
         terms.append(_LIKE)
         values["pattern"] = containing(q)
     statement = _SEARCH.format(where=" AND ".join(terms) or "true")

@@ -96,7 +96,8 @@ def verify(
         told: Counter[str] = Counter()
         with _shown(verification.report) as show:
             verification.show = show
-            for finding in verification.run():
+            findings = stack.enter_context(closing(verification.run()))
+            for finding in findings:
                 told[finding.kind] += 1
                 if told[finding.kind] <= SHOWN_MAX:
                     _tell(finding, as_json=as_json)
@@ -130,7 +131,7 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
     where = [finding.view, finding.account_id and f"account {finding.account_id}"]
     if finding.position is not None:
         where.append(f"position {finding.position}")
-    click.echo(f"{finding.kind}: {', '.join(part for part in where if part)}")
+    click.echo(one_line(f"{finding.kind}: {', '.join(part for part in where if part)}"))
     click.echo(f"    {one_line(finding.detail)}")
 
 
@@ -155,6 +156,8 @@ def _sum_up(report: Report, told: Counter[str], *, authentic: bool) -> None:
     if report.sealed is not None:
         whose = "" if authentic else ", by whatever key signed it: --seal-public-key names one"
         looked.append(f"the seal of position {report.sealed:,}{whose}")
+        if report.remade:
+            looked.append("the chain was made anew since that seal, over the same rows")
     click.echo("\n  ".join(["looked at:", *looked]))
     findings = f"{report.findings:,} finding{'' if report.findings == 1 else 's'}"
     words = {

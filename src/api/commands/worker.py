@@ -44,7 +44,7 @@ def worker(*, concurrency: int) -> None:
 
 async def _work(settings: Settings, concurrency: int) -> None:
     url = settings.database_url or ""
-    ledger = Ledger(url)
+    ledger = Ledger(url, shares_writer=True)
     try:
         working = Worker(
             url=url,

@@ -16,7 +16,7 @@ from api.generations.requesting import prompt_for, request_generation
 from api.generations.seeing import request_of, see, see_again, wait_until_ended
 from api.http.auth import Principal
 from api.http.bodies import StrictRequest
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.preferences import idempotency_key, wait_seconds
 from api.http.schemas import Generation, Quote
 from api.openapi.documented import header, refusals
@@ -28,7 +28,7 @@ from api.texts.i18n import Locale
 from generation.leases import steps_of
 from ledger.commands import ReleaseGeneration, Submission
 from projections.level import ensure_level
-from projections.reads import GenerationRow, ImageRow, Status, images_of, list_generations
+from projections.reads import GenerationRow, Status, images_of, list_generations
 
 OPERATION = "generation"
 
@@ -73,13 +73,13 @@ async def create(
     wait = wait_seconds(request)
     if wait is not None:
         seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
-    elif accepted.account is not None:
-        seen = Seen(request=accepted.entry, available=accepted.account.available)
+    elif accepted.available is not None:
+        seen = Seen(request=accepted.entry, available=accepted.available)
     else:
         seen = await see_again(services, accepted.entry)
     document = generation_of(seen, locale)
     headers = {"Location": document.urls.self_}
-    if accepted.account is None:
+    if accepted.available is None:
         headers["Idempotency-Replayed"] = "true"
     if wait is not None and seen.ending:
         headers["Preference-Applied"] = f"wait={wait}"
@@ -128,7 +128,8 @@ async def list_mine(
 ) -> Page[Generation]:
     """Newest first."""
     account_id = caller.account
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("generations", account=account_id, status=status)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
 
     def read() -> Page[Generation]:
         ensure_level(services.pool, account_id, views=("generations", "images"))
@@ -136,15 +137,14 @@ async def list_mine(
             rows = list_generations(
                 connection, account_id, status=status, before=before, limit=limit + 1
             )
-            ids = [row.id for row in rows]
-            images: dict[UUID, list[ImageRow]] = images_of(connection, account_id, ids)
-            steps = steps_of(connection, ids)
+            images = images_of(connection, account_id, rows)
+            steps = steps_of(connection, [row.id for row in rows])
         available = services.ledger.account(account_id).available
 
         def item(row: GenerationRow) -> Generation:
             return generation_of_row(row, images[row.id], steps.get(row.id), available, locale)
 
-        return page(rows, limit, item, lambda row: (row.position,))
+        return listing.page(rows, limit, item, lambda row: (row.position,))
 
     return await services.threads.read_view(read)
 

@@ -15,7 +15,6 @@ from api.services import Services
 from generation.objects import reference_key
 from generation.pictures import CleanPicture, clean_reference
 from generation.storage import StorageError
-from ledger.account import Account
 from ledger.commands import RequestGeneration, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
@@ -28,10 +27,10 @@ _log = structlog.get_logger("api.requesting")
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The request's entry. `account` is the account after it; None where it was replayed."""
+    """The request's entry. `available` is what was left after it; None where it was replayed."""
 
     entry: Entry
-    account: Account | None = None
+    available: int | None = None
 
 
 async def request_generation(
@@ -103,7 +102,7 @@ async def _accept(
     if outcome.replayed:
         await _forget(services, command.reference)
         return Accepted(entry=outcome.entries[0])
-    return Accepted(entry=outcome.entries[0], account=outcome.account)
+    return Accepted(entry=outcome.entries[0], available=outcome.available)
 
 
 async def _store(services: Services, command: RequestGeneration, data: bytes) -> StoredReference:

@@ -10,7 +10,7 @@ from litestar.response import Redirect
 
 from api.generations.documents import image_of_row
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.schemas import Image
 from api.images.naming import download_name
 from api.openapi.documented import header, refusals
@@ -41,7 +41,8 @@ async def list_mine(
 ) -> Page[Image]:
     """Newest first; `q` is a part of the prompt's title."""
     account_id = caller.account
-    before = decode(cursor, tuple[int, int]) if cursor else None
+    listing = Listing("images", account=account_id, favorite=favorite, q=q)
+    before = listing.places(cursor, tuple[int, int])
 
     def read() -> list[ImageRow]:
         ensure_level(services.pool, account_id, views=_VIEWS)
@@ -51,7 +52,7 @@ async def list_mine(
             )
 
     rows = await services.threads.read_view(read)
-    return page(rows, limit, image_of_row, lambda row: (row.position, row.ordinal))
+    return listing.page(rows, limit, image_of_row, lambda row: (row.position, row.ordinal))
 
 
 @get("/{image_id:uuid}", summary="One image", responses=refusals("NOT_FOUND"))

@@ -12,6 +12,7 @@ An event-sourced token ledger and the image generation service that spends it.
 Every error is an RFC 9457 problem whose `code` never changes; `detail` follows `Accept-Language`
 (`zh-CN` unless `en` is asked for). Every answer carries `X-Request-ID`, the caller's own if it is
 1–128 of `A-Z a-z 0-9 _ . : -`. Lists are newest first and paged with an opaque `cursor`.
+A query parameter that a route does not have, or that is given twice, is `INVALID_INPUT`.
 A `503` on a request that writes means that its outcome is unknown: try again with the same
 `Idempotency-Key`.
 """

@@ -57,7 +57,7 @@ _WITH = {
     "UNAVAILABLE": " with `Retry-After`, in seconds; what was asked may have been done",
     "UNAUTHENTICATED": " with `WWW-Authenticate`",
 }
-_ALWAYS = ("UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE", "UNKNOWN")
+_ALWAYS = ("INVALID_INPUT", "UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE", "UNKNOWN")
 
 
 def problems(*codes: str) -> dict[int, ResponseSpec]:

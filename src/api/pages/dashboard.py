@@ -9,17 +9,16 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Template
 
 from api.http.auth import Principal
-from api.http.cursors import CursorParameter, decode, encode
+from api.http.cursors import CursorParameter, Listing
 from api.http.exports import Export
 from api.images.archive import IMAGES_MAX, IdsParameter, archive_of
 from api.pages.clock import Clock
 from api.pages.gallery import read_generation, read_roll
-from api.pages.places import address
+from api.pages.places import PartParameter, address
 from api.pages.rendering import page
 from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.problems.refusals import NotFoundError
-from api.prompts.handlers import QueryText
 from api.services import Services
 
 PATH = "/dashboard"
@@ -35,13 +34,14 @@ async def show(
     viewer: NamedDependency[Viewer],
     clock: NamedDependency[Clock],
     favorite: FromQuery[bool] = False,
-    q: QueryText = None,
+    q: PartParameter = None,
     cursor: CursorParameter = None,
     shown: Annotated[int, QueryParameter(ge=1, le=SHOWN_MAX)] = PAGE,
     generation: FromQuery[UUID | None] = None,
 ) -> Template:
     """Newest first. `shown` is how many were there before the page was loaded again."""
     text = (q or "").strip() or None
+    listing = Listing("images", account=viewer.account_id, favorite=favorite or None, q=text)
     if generation is not None:
         roll = await services.threads.read_view(
             read_generation, services, viewer.account_id, generation
@@ -55,12 +55,12 @@ async def show(
             viewer.account_id,
             favorite=favorite or None,
             q=text,
-            before=decode(cursor, tuple[int, int]) if cursor else None,
+            before=listing.places(cursor, tuple[int, int]),
             limit=PAGE if cursor else shown,
         )
     kept = {"favorite": "true"} if favorite else {}
     words = {"q": text} if text else {}
-    end = {"cursor": encode(*roll.end)} if roll.end else None
+    end = {"cursor": listing.cursor(*roll.end)} if roll.end else None
     return page(
         request,
         services,

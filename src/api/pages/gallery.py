@@ -70,9 +70,9 @@ def read_generation(services: Services, account_id: str, generation_id: UUID) ->
     """All images of one generation, in their order; none where there is no such one."""
     ensure_level(services.pool, account_id, views=_VIEWS)
     with services.pool.connection() as connection:
-        rows = images_of(connection, account_id, [generation_id])[generation_id]
         made = get_generations(connection, account_id, {generation_id})
-    return Roll(shots=[_shot(row, made.get(generation_id)) for row in rows])
+        rows = images_of(connection, account_id, list(made.values())).get(generation_id, [])
+    return Roll(shots=[_shot(row, made[generation_id]) for row in rows])
 
 
 def _shot(row: ImageRow, made: GenerationRow | None) -> Shot:

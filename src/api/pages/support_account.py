@@ -11,7 +11,7 @@ from litestar.response import Template
 from api.audit.recording import recorded
 from api.audit.words import what_happened
 from api.http.auth import Principal
-from api.http.cursors import CursorParameter, decode, encode
+from api.http.cursors import CursorParameter, Listing
 from api.http.times import TIME_CHARACTERS_MAX
 from api.pages.clock import Clock
 from api.pages.desk import Desk, lay_out
@@ -45,22 +45,23 @@ async def show(
 
     A moment that there is not is said beside its field, over the account as it is now.
     """
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("timeline", account=account_id, at=at, event=event)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
     wrong: Exception | None = None
     time = None
     try:
         time = clock.read(at, "at") if at else None
     except InvalidInputError as error:
         wrong = error
-    for what in ("account", "timeline"):
-        await recorded(services, caller, what, account_id=account_id)
+    await recorded(services, caller, "account", account_id=account_id)
+    await recorded(services, caller, "timeline", account_id=account_id, cursor=cursor, limit=PAGE)
     if time is not None:
         await recorded(services, caller, "balance", account_id=account_id, at=time)
     elif event is not None:
         await recorded(services, caller, "balance", account_id=account_id, version=event)
 
     async def look(at: datetime | None, event: int | None) -> Desk:
-        return await services.threads.query(
+        return await services.threads.audit(
             lay_out, account_id, at=at, event=event, before=before, limit=PAGE
         )
 
@@ -70,7 +71,7 @@ async def show(
         wrong, time, event = error, None, None
         desk = await look(None, None)
     moment = {"at": at or ""} if time else {"event": str(event)} if event else {}
-    more = moment | {"cursor": encode(desk.end)} if desk.end else None
+    more = moment | {"cursor": listing.cursor(desk.end)} if desk.end else None
     here = f"/support/accounts/{account_id}"
     return page(
         request,

@@ -12,7 +12,7 @@ from litestar.response import Template
 from api.accounts.statements import lines_of, statement_csv
 from api.accounts.transactions import TypeParameter
 from api.http.auth import Principal
-from api.http.cursors import CursorParameter, decode, encode
+from api.http.cursors import CursorParameter, Listing
 from api.http.exports import Export
 from api.pages.clock import Clock
 from api.pages.language import chosen_locale
@@ -64,14 +64,15 @@ async def show(
     cursor: CursorParameter = None,
 ) -> Template:
     """Newest first, by day. Holds stand above the first page, until they settle or vanish."""
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("transactions", account=viewer.account_id, type=type)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
     lines = await services.threads.read_view(
         lines_of, services, viewer.account_id, type=type, before=before, limit=PAGE + 1
     )
     kept = lines[:PAGE]
     holds = [] if cursor else await services.threads.read_view(_open, services, viewer.account_id)
     filters: dict[str, str] = {"type": type} if type else {}
-    more = filters | {"cursor": encode(kept[-1].position)} if len(lines) > PAGE else None
+    more = filters | {"cursor": listing.cursor(kept[-1].position)} if len(lines) > PAGE else None
     return page(
         request,
         services,

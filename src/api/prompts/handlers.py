@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.http.auth import Principal, requires
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Page, decode, page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, ONE_LINE, QUERY_CHARACTERS_MAX, PromptId, is_id
 from api.openapi.documented import refusals
 from api.problems.refusals import ConflictError, NotFoundError
@@ -84,7 +84,8 @@ async def list_all(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[Prompt]:
     """Newest first; `q` is a part of the title or the description."""
-    before = decode(cursor, tuple[int])[0] if cursor else None
+    listing = Listing("prompts", category=category, q=q)
+    (before,) = listing.places(cursor, tuple[int]) or (None,)
     rows = await services.threads.query(
         prompt_store.list_prompts, category=category, q=q, before=before, limit=limit + 1
     )
@@ -92,7 +93,7 @@ async def list_all(
     if caller.account_id is not None:
         account = await services.threads.read(services.ledger.account, caller.account_id)
         member = account.is_member
-    return page(
+    return listing.page(
         rows, limit, lambda row: _prompt(row, caller, is_member=member), lambda row: (row.ordinal,)
     )
 

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 from babel.messages.pofile import read_po
 
+from api.http.negotiation import quality
+
 Locale = Literal["zh_CN", "en"]
 DEFAULT_LOCALE: Final[Locale] = "zh_CN"
 LOCALES: tuple[Locale, ...] = ("zh_CN", "en")
@@ -60,12 +62,7 @@ _LANGUAGES: dict[str, Locale] = {"zh": "zh_CN", "en": "en"}
 
 def _quality(parameters: str) -> float:
     name, _, value = parameters.strip().partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return min(max(float(value), 0.0), 1.0)
-    except ValueError:
-        return 0.0
+    return quality(value) if name.strip() == "q" else 1.0
 
 
 @cache

@@ -29,7 +29,7 @@ REST_ROWS = 128
 STUCK_SECONDS = 300.0
 """An event that waits longer than this, while no block is closed, waits in vain."""
 
-_STANDING = b"""
+_END_OF_CHAIN = b"""
 SELECT i.id AS log_id, coalesce(c.block, 0) AS block, coalesce(c.last_position, 0) AS position,
        c.hash, coalesce(h.position, 0) AS head,
        extract(epoch FROM clock_timestamp() - oldest.at)::float8 AS waiting_seconds,
@@ -49,7 +49,7 @@ INSERT INTO ledger_chain (block, first_position, last_position, previous_hash, h
 VALUES (%s, %s, %s, %s, %s, %b) ON CONFLICT DO NOTHING"""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ChainEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Where the chain ends, and how far the log goes beyond.
 
     `hash` is the running hash after `position`. `waiting_seconds` is the age of the oldest event
@@ -77,15 +77,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.head - self.position, 0)
 
 
-def standing(connection: psycopg.Connection[Any]) -> Standing:
+def chain_end(connection: psycopg.Connection[Any]) -> ChainEnd:
     """How far the chain goes. Raises `ChainError` where the log has lost its identity."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(_STANDING).fetchone()
+        row = cursor.execute(_END_OF_CHAIN).fetchone()
     if row is None:
         raise ChainError("the log has no identity: ledger_identity is empty")
     if row["hash"] is None:
         row["hash"] = canonical.genesis(row["log_id"])
-    return msgspec.convert(row, Standing)
+    return msgspec.convert(row, ChainEnd)
 
 
 def advance(
@@ -100,7 +100,7 @@ def advance(
     any time. The connection is in autocommit mode. `rest_seconds` are slept after each `REST_ROWS`.
     Raises `ChainError` in front of a row that is missing or has no canonical bytes.
     """
-    at = standing(connection)
+    at = chain_end(connection)
     if at.unchained >= BLOCK_MAX:
         return close(connection, at, rest_seconds)
     # A gap where the oldest should be has no age; closing tells of it.
@@ -108,22 +108,22 @@ def advance(
     return close(connection, at, rest_seconds) if at.unchained and is_old else 0
 
 
-def catch_up(connection: psycopg.Connection[Any]) -> Standing:
+def catch_up(connection: psycopg.Connection[Any]) -> ChainEnd:
     """Chain all that the log has at the call, however young; the chain ends there or later.
 
     Raises what `advance` does, and `ChainStoppedError`.
     """
-    at = standing(connection)
+    at = chain_end(connection)
     target = at.head
     while at.position < target:
         close(connection, at)
-        before, at = at, standing(connection)
+        before, at = at, chain_end(connection)
         if at.position <= before.position:
             raise ChainStoppedError(f"the chain does not move on from position {at.position}")
     return at
 
 
-def close(connection: psycopg.Connection[Any], at: Standing, rest_seconds: float = 0.0) -> int:
+def close(connection: psycopg.Connection[Any], at: ChainEnd, rest_seconds: float = 0.0) -> int:
     """Close the block after `at`, full or up to the log's head there; as `advance` returns."""
     first, last = at.position + 1, min(at.head, at.position + BLOCK_MAX)
     links = []

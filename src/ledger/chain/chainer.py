@@ -8,8 +8,9 @@ import psycopg
 import structlog
 
 from ledger.chain import failing, metrics
-from ledger.chain.blocks import AGE_SECONDS, BLOCK_MAX, advance, standing
+from ledger.chain.blocks import AGE_SECONDS, BLOCK_MAX, advance, chain_end
 from ledger.chain.errors import ChainError
+from ledger.driver import sentence
 
 POLL_SECONDS = 1.0
 """Nobody waits for a block, so nobody has to wake us."""
@@ -97,7 +98,7 @@ class Chainer:
             moved = advance(connection, age_seconds=self._age_seconds, rest_seconds=REST_SECONDS)
         except _ROW_ERRORS as error:
             metrics.FAILURES.inc()
-            failing.record(connection, standing(connection).position, _problem(error))
+            failing.record(connection, chain_end(connection).position, _problem(error))
             raise
         if moved:
             metrics.EVENTS.inc(moved)
@@ -107,6 +108,5 @@ class Chainer:
 
 def _problem(error: Exception) -> str:
     if isinstance(error, psycopg.Error):
-        # The first line only: details would quote rows.
-        return f"{type(error).__name__}: {error.diag.message_primary or 'no message'}"
+        return sentence(error)
     return str(error) if isinstance(error, ChainError) else type(error).__name__

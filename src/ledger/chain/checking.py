@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import class_row, tuple_row
 
 from ledger.chain import canonical
-from ledger.chain.blocks import BLOCK_MAX, standing
+from ledger.chain.blocks import BLOCK_MAX, chain_end
 from ledger.chain.canonical import HASH_BYTES
 from ledger.chain.comparing import Block, check_rows
 from ledger.chain.findings import Broken, block_changed, blocks_gone
@@ -59,7 +59,7 @@ def check(
     """Recompute blocks `first` to `last` (None: to the chain's end); yields what is wrong.
 
     A range from 1 also looks below position 1, one to None also for gaps in the tail that is not
-    chained: `standing(connection).unchained` says how many events that is. Memory is constant.
+    chained: `chain_end(connection).unchained` says how many events that is. Memory is constant.
     """
     end = _end_before(connection, first)
     if first == 1:
@@ -78,7 +78,7 @@ def check(
 
 def _end_before(connection: psycopg.Connection[Any], first: int) -> _End:
     if first <= 1:
-        return _End(0, 0, canonical.genesis(standing(connection).log_id))
+        return _End(0, 0, canonical.genesis(chain_end(connection).log_id))
     before = _next_block(connection, first - 1, first - 1)
     if before is None:
         return _End(first - 1, None, None)

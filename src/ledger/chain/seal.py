@@ -6,7 +6,7 @@ there is then not there any more. A seal is one JSON document; what is signed (E
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import Meta
 from psycopg.rows import tuple_row
 
 from ledger.chain import canonical
-from ledger.chain.blocks import Standing, standing
+from ledger.chain.blocks import ChainEnd, chain_end
 from ledger.chain.canonical import HASH_BYTES
 from ledger.chain.errors import (
     ChainCutError,
@@ -34,7 +34,8 @@ _DOMAIN = b"mintage seal 1\n"
 _Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
 _LINK = f"""
-SELECT substr(links, ((%(position)s - first_position) * {HASH_BYTES} + 1)::integer, {HASH_BYTES})
+SELECT block, last_position,
+       substr(links, ((%(position)s - first_position) * {HASH_BYTES} + 1)::integer, {HASH_BYTES})
 FROM ledger_chain WHERE last_position >= %(position)s ORDER BY last_position LIMIT 1"""  # noqa: S608 - constants
 
 
@@ -55,14 +56,16 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """The log contains the sealed head. `authentic`: and a key that the caller knew signed it.
 
     Without that only integrity is shown: whoever had the document in hand could have signed a
-    head of their own making with a key of their own.
+    head of their own making with a key of their own. `remade`: over the same rows, but the sealed
+    position does not end the sealed block, so the chain is not the one of then.
     """
 
     seal: Seal
     authentic: bool
+    remade: bool
 
 
-def sign(head: Standing, key: Ed25519PrivateKey, *, at: datetime | None = None) -> Seal:
+def sign(head: ChainEnd, key: Ed25519PrivateKey, *, at: datetime | None = None) -> Seal:
     """Seal where the chain ends; see `ledger.chain.blocks.catch_up` for the log's own head."""
     unsigned = Seal(
         log=head.log_id,
@@ -108,16 +111,18 @@ def check_seal(
     """
     seal = decode_seal(document)
     _check_signature(seal, public_key)
-    at = standing(connection)
+    at = chain_end(connection)
     if seal.log != at.log_id:
         raise OtherLogError(seal.log, at.log_id)
     if seal.position > at.head:
         raise LogCutError(seal.position, at.head)
     if seal.position > at.position:
         raise ChainCutError(seal.position, at.position)
-    if _link(connection, seal.position, at.log_id) != bytes.fromhex(seal.hash):
+    found = _link(connection, seal.position, at.log_id)
+    if found.link != bytes.fromhex(seal.hash):
         raise RewrittenError(seal.position)
-    return Proof(seal=seal, authentic=public_key is not None)
+    same = (found.block, found.last_position) == (seal.block, seal.position)
+    return Proof(seal=seal, authentic=public_key is not None, remade=not same)
 
 
 def _check_signature(seal: Seal, public_key: Ed25519PublicKey | None) -> None:
@@ -140,9 +145,16 @@ def _signed(seal: Seal) -> bytes:
     return _DOMAIN + canonical.canonical_json(msgspec.json.encode(document))
 
 
-def _link(connection: psycopg.Connection[Any], position: int, log_id: UUID) -> bytes:
+class _Link(NamedTuple):
+    block: int
+    last_position: int
+    link: bytes
+
+
+def _link(connection: psycopg.Connection[Any], position: int, log_id: UUID) -> _Link:
+    """The running hash after a position, and the block that it stands in."""
     if position == 0:
-        return canonical.genesis(log_id)
+        return _Link(0, 0, canonical.genesis(log_id))
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(_LINK.encode(), {"position": position}).fetchone()
-    return bytes(row[0]) if row else b""
+    return _Link(row[0], row[1], bytes(row[2])) if row else _Link(0, 0, b"")

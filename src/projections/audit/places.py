@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 
-_HEAD = b"SELECT position FROM ledger_events ORDER BY position DESC LIMIT 1"
 _LAST_VERSION = b"""
 SELECT version FROM ledger_events WHERE account_id = %s ORDER BY version DESC LIMIT 1"""
 # `low` is known to lie before, `high` not to. Should a row be missing, the next one is looked at.
@@ -41,11 +40,6 @@ WITH RECURSIVE halving (low, high) AS (
     WHERE high - low > 1
 )
 SELECT max(low) FROM halving"""
-
-
-def head(connection: psycopg.Connection[Any]) -> int:
-    """The log's last position; 0 where it is empty."""
-    return _number(connection, _HEAD, ())
 
 
 def last_version(connection: psycopg.Connection[Any], account_id: str) -> int:

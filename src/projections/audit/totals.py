@@ -39,13 +39,9 @@ class Totals(msgspec.Struct, frozen=True):
 
     each: tuple[Total, ...]
 
-    def of(self, kind: str, reason: str | None = None) -> tuple[int, int]:
-        """How many facts of that kind, and their tokens; of one `reason`, or of all."""
-        chosen = [
-            total
-            for total in self.each
-            if total.type == kind and (reason is None or total.reason == reason)
-        ]
+    def of(self, kind: str) -> tuple[int, int]:
+        """How many facts of that kind, and their tokens."""
+        chosen = [total for total in self.each if total.type == kind]
         return sum(t.count for t in chosen), sum(t.amount for t in chosen)
 
     @property

@@ -13,7 +13,8 @@ import msgspec
 import psycopg
 
 from ledger.identity import ending_id, refund_id
-from projections.audit.places import head, last_before, last_version, version_at
+from ledger.log import select_head
+from projections.audit.places import last_before, last_version, version_at
 from projections.audit.types import COMMON, EventType, kind_of
 
 PLACE_MAX = 2**63 - 1
@@ -89,7 +90,7 @@ def walk(connection: psycopg.Connection[Any], asked: Filter, *, upto: int | None
         elif not is_exact:
             high = last_version(connection, asked.account)
     elif not is_exact:
-        high = min(high, head(connection))
+        high = min(high, select_head(connection).position)
     where, values = _conditions(asked)
     made = Walk(by=by, low=low, high=high, where=where, values=values, is_exact=is_exact)
     return made if asked.generation is None else _of_generation(made, asked.generation)

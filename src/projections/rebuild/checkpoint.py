@@ -1,29 +1,61 @@
-"""How far each shadow is: moved by compare-and-set, in the transaction that fills it."""
+"""Which ranges of the log are in the shadow tables: rows and checkpoint are one transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg.types.multirange import Multirange
 
 from projections.advance import FOLD_ERRORS, problem_of
 from projections.errors import RebuildInterruptedError, RebuildStoppedError
 from projections.rebuild import shadow
-from projections.views import View
+from projections.views import View, fold
 
-_MOVE = b"UPDATE view_rebuilds SET position = %s WHERE view = %s AND position = %s"
-_BEGIN = b"INSERT INTO view_rebuilds (view, position, fingerprint) VALUES (%s, 0, %s)"
+# Last in its transaction: whoever fills another range of the same view waits for no longer.
+_MOVE = b"""
+UPDATE view_rebuilds SET filled = filled + int8multirange(int8range(%(after)s, %(upto)s, '(]'))
+WHERE view = %(view)s AND NOT filled && int8range(%(after)s, %(upto)s, '(]')"""
+_BEGIN = b"INSERT INTO view_rebuilds (view, fingerprint) VALUES (%s, %s)"
 _FINGERPRINT = b"SELECT fingerprint FROM view_rebuilds WHERE view = %s"
-_POSITIONS = b"SELECT view, position FROM view_rebuilds"
+_FILLED = b"SELECT view, filled FROM view_rebuilds"
+
+
+class Filled:
+    """The positions that a shadow holds."""
+
+    def __init__(self, ranges: Multirange[int]) -> None:
+        """`ranges` as the server writes them: the lower bound is in, the upper one is not."""
+        self._ranges = [(each.lower or 0, each.upper or 0) for each in ranges]
+
+    @property
+    def events(self) -> int:
+        """How many they are."""
+        return sum(upper - lower for lower, upper in self._ranges)
+
+    @property
+    def position(self) -> int:
+        """Up to where nothing is missing."""
+        return next((upper - 1 for lower, upper in self._ranges if lower <= 1), 0)
+
+    @property
+    def edges(self) -> set[int]:
+        """Positions at which what is filled begins or ends."""
+        return {position - 1 for each in self._ranges for position in each}
+
+    def holds(self, upto: int) -> bool:
+        """Whether the fact at `upto` is in."""
+        return any(lower <= upto < upper for lower, upper in self._ranges)
 
 
 def begin(connection: psycopg.Connection[Any], view: View, *, restart: bool) -> int:
-    """Make the shadow, or find the one of an interrupted rebuild; returns where it stands.
+    """Make the shadow, or find the one of an interrupted rebuild; returns how many events it has.
 
     One that another version of the fold has filled, or of the live table, is made anew.
     """
     with connection.transaction():
-        found = positions(connection).get(view.name)
+        found = filled(connection).get(view.name)
         if found is not None and not restart and is_current(connection, view):
-            return found
+            return found.events
         forget(connection, view)
         shadow.make(connection, view)
         connection.execute(_BEGIN, (view.name, shadow.fingerprint(connection, view)))
@@ -36,9 +68,10 @@ def is_current(connection: psycopg.Connection[Any], view: View) -> bool:
     return row == (shadow.fingerprint(connection, view),)
 
 
-def positions(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Where each shadow stands."""
-    return dict(connection.execute(_POSITIONS).fetchall())
+def filled(connection: psycopg.Connection[Any]) -> dict[str, Filled]:
+    """What each shadow holds."""
+    rows: list[tuple[str, Multirange[int]]] = connection.execute(_FILLED).fetchall()
+    return {view: Filled(ranges) for view, ranges in rows}
 
 
 def forget(connection: psycopg.Connection[Any], view: View) -> None:
@@ -46,25 +79,19 @@ def forget(connection: psycopg.Connection[Any], view: View) -> None:
     connection.execute(b"DELETE FROM view_rebuilds WHERE view = %s", (view.name,))
 
 
-def fill(
-    connection: psycopg.Connection[Any],
-    view: View,
-    after: int,
-    upto: int,
-    *,
-    is_checked: bool = False,
-) -> None:
-    """Fold (after, upto] into the shadow: rows and checkpoint in one transaction.
-
-    `is_checked` says that the view knows every fact of the range.
-    """
+def fill(connection: psycopg.Connection[Any], views: Sequence[View], after: int, upto: int) -> None:
+    """Fold (after, upto] into the shadows of views that read the same."""
+    tables = {view.name: shadow.shadow_name(view) for view in views}
     try:
         with connection.transaction():
-            if connection.execute(_MOVE, (upto, view.name, after)).rowcount != 1:
-                raise RebuildInterruptedError(f"another process has filled {view.name} meanwhile")
-            if not is_checked:
-                view.check(connection, after, upto)
-            view.fold(connection, after, upto, shadow.shadow_name(view))
+            fold(connection, views, after, upto, tables)
+            for view in views:
+                moved = {"view": view.name, "after": after, "upto": upto}
+                if connection.execute(_MOVE, moved).rowcount != 1:
+                    raise RebuildInterruptedError(
+                        f"another process has filled {view.name} meanwhile"
+                    )
     except FOLD_ERRORS as error:
+        name = getattr(error, "view", ", ".join(tables))
         at = getattr(error, "position", after)
-        raise RebuildStoppedError(view.name, at, problem_of(error)) from error
+        raise RebuildStoppedError(name, at, problem_of(error)) from error

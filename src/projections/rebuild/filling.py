@@ -1,70 +1,107 @@
-"""Which view is filled next, by whom: always the one furthest behind, so that all stay together."""
+"""Who fills which range next, so that two are never idle and each page of the log is read once.
 
+Views whose ranges may come in any order are filled together, one worker from the log's beginning
+and one from its end, until they meet. The others follow, range by range, the one in front.
+"""
+
+import itertools
 import threading
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import sql
 
 from projections.rebuild import checkpoint, shadow
+from projections.rebuild.checkpoint import Filled
+from projections.rebuild.shadow import Index
 from projections.views import View
 
-RANGE = 100_000
-"""Positions in one transaction: few enough for their pages to be still there for the next view.
+RANGE = 25_000
+"""Positions in one transaction: what is read of them fits into the server's memory."""
 
-More of them spare balances the many writes of an account in ranges that follow each other."""
+IN_ORDER = 10
+"""So many ranges are one for a view that folds in order: it writes an account's row less often."""
 
 _IDLE_SECONDS = 0.01
 
 
+class Range(msgspec.Struct, frozen=True):
+    """Positions in (after, upto] that `views` lack, which read the same."""
+
+    after: int
+    upto: int
+    views: tuple[View, ...]
+
+    @property
+    def events(self) -> int:
+        """As the progress counts them."""
+        return (self.upto - self.after) * len(self.views)
+
+
 class Filling:
-    """Shared by the threads that fill; each view is in one hand at a time."""
+    """Shared by the threads that fill; each range and each index is in one hand."""
 
     def __init__(
-        self, views: Sequence[View], positions: Mapping[str, int], head: int, step: int
+        self,
+        views: Sequence[View],
+        filled: Mapping[str, Filled],
+        indexes: Mapping[str, Sequence[Index]],
+        head: int,
+        step: int,
     ) -> None:
-        """Views stand at `positions` and are to be filled up to `head`."""
+        """Views hold what is `filled`, are to be filled up to `head` and lack `indexes`."""
         self._lock = threading.Lock()
-        self._positions = {view: positions[view.name] for view in views}
-        self._taken: set[View] = set()
-        self._ready: set[View] = set()
-        self._checked: set[tuple[tuple[str, ...], int, int]] = set()
+        self._ranges = deque(_ranges([v for v in views if v.any_order], filled, head, step))
+        self._in_order = {
+            v: deque(_ranges([v], filled, head, step * IN_ORDER)) for v in views if not v.any_order
+        }
+        # The largest is built first: nobody waits for it in the end.
+        self._indexes = {v: deque(indexes[v.name]) for v in reversed(views)}
+        self._left = Counter(dict.fromkeys(views, 0))
+        for queue in (self._ranges, *self._in_order.values()):
+            for each in queue:
+                self._left.update(each.views)
+        self._in_hand: Counter[View] = Counter()
         self._connections: list[psycopg.Connection[Any]] = []
-        self._head = head
-        self._step = step
+        self._done = sum(min(filled[view.name].events, head) for view in views)
 
     @property
     def done(self) -> int:
         """Events filled so far, of all views together."""
-        return sum(min(at, self._head) for at in self._positions.values())
+        return self._done
 
     @property
     def phase(self) -> str:
         """What is being done."""
-        behind = any(at < self._head for at in self._positions.values())
-        return "filling" if behind else "indexing"
+        return "filling" if any(self._left.values()) else "indexing"
 
-    def work(self, connection: psycopg.Connection[Any], stop: threading.Event) -> None:
+    def work(
+        self, connection: psycopg.Connection[Any], stop: threading.Event, *, backwards: bool
+    ) -> None:
         """Fill and index whatever nobody else has in hand, until all is done or `stop` is set."""
         with self._lock:
             self._connections.append(connection)
-        while not stop.is_set():
+        while self._indexes and not stop.is_set():
             with self._lock:
-                left = set(self._positions) - self._ready
-                view = min(left - self._taken, key=self._positions.__getitem__, default=None)
-                if view is not None:
-                    self._taken.add(view)
-            if not left:
-                return
-            if view is None:
-                stop.wait(_IDLE_SECONDS)
-                continue
-            try:
-                self._one(connection, view)
-            finally:
-                with self._lock:
-                    self._taken.remove(view)
+                task = self._next(backwards=backwards)
+            match task:
+                case Range(after, upto, views):
+                    checkpoint.fill(connection, views, after, upto)
+                    with self._lock:
+                        self._left.subtract(views)
+                        self._in_hand.subtract(views)
+                        self._done += task.events
+                case (View() as view, Index() as index):
+                    shadow.add_index(connection, index)
+                    with self._lock:
+                        self._in_hand[view] -= 1
+                case View() as view:
+                    _finish(connection, view)
+                case None:
+                    stop.wait(_IDLE_SECONDS)
 
     def cancel(self) -> None:
         """End the statements that run: an index may take minutes."""
@@ -72,20 +109,43 @@ class Filling:
             if not connection.closed:
                 connection.cancel_safe(timeout=5)
 
-    def _one(self, connection: psycopg.Connection[Any], view: View) -> None:
-        at = self._positions[view]
-        if at < self._head:
-            upto = min(self._head, at + self._step)
-            # Where one view has found nothing unknown, others that know the same need not look.
-            looked_at = (view.topics, at, upto)
-            is_checked = looked_at in self._checked
-            checkpoint.fill(connection, view, at, upto, is_checked=is_checked)
-            self._checked.add(looked_at)
-            self._positions[view] = upto
-        else:
-            shadow.add_indexes(connection, view)
-            # Before anyone reads it: without statistics plans would be guesses.
-            connection.execute(
-                sql.SQL("ANALYZE {}").format(sql.Identifier(shadow.shadow_name(view)))
-            )
-            self._ready.add(view)
+    def _next(self, *, backwards: bool) -> Range | tuple[View, Index] | View | None:
+        for view, queue in self._in_order.items():
+            is_due = not self._ranges or (queue and queue[0].after < self._ranges[0].after)
+            if queue and is_due and not self._in_hand[view]:
+                self._in_hand[view] += 1
+                return queue.popleft()
+        if self._ranges:
+            task = self._ranges.pop() if backwards else self._ranges.popleft()
+            self._in_hand.update(task.views)
+            return task
+        for view, indexes in self._indexes.items():
+            if indexes and not self._left[view]:
+                self._in_hand[view] += 1
+                return view, indexes.popleft()
+        for view, indexes in self._indexes.items():
+            if not (indexes or self._left[view] or self._in_hand[view]):
+                del self._indexes[view]
+                return view
+        return None
+
+
+def _ranges(
+    views: Sequence[View], filled: Mapping[str, Filled], head: int, step: int
+) -> list[Range]:
+    """What the views lack, in order, cut where one of them lacks what another has."""
+    edges = {edge for view in views for edge in filled[view.name].edges if edge < head}
+    cuts = sorted({0, head, *range(0, head, step), *edges})
+    found = []
+    for after, upto in itertools.pairwise(cuts):
+        lacking = tuple(view for view in views if not filled[view.name].holds(upto))
+        if lacking:
+            found.append(Range(after, upto, lacking))
+    return found
+
+
+def _finish(connection: psycopg.Connection[Any], view: View) -> None:
+    shadow.add_constraints(connection, view)
+    # Before anyone reads it: without statistics plans would be guesses.
+    analyze = sql.SQL("ANALYZE {}").format(sql.Identifier(shadow.shadow_name(view)))
+    connection.execute(analyze)

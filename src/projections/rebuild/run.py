@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 import psycopg
 
+from ledger.driver import first_message
+from ledger.log import select_head
 from projections.errors import RebuildInterruptedError, RebuildRefusedError
 from projections.rebuild import checkpoint, shadow, swap
 from projections.rebuild.filling import RANGE, Filling
 from projections.views import View
 
 CONNECTIONS = 2
-"""Views are filled side by side by this many, close together, so that the log is read once."""
+"""So many fill side by side: one from the log's beginning, one from its end."""
 
 SWAP_SECONDS_MAX = 300.0
 """How long readers in the way are tried again."""
@@ -24,10 +26,15 @@ NEAR = 1_000
 """With so few events left, the swap itself may fold them."""
 
 _LOCK = 0x6D69_6E74_7265  # "mintre"; neither the log's writers' nor the migrations' number
-_LOCK_WAIT = b"SET lock_timeout = '2s'"  # until the server has noticed that one before us is gone
-_TAKE_LOCK = f"SELECT pg_advisory_lock({_LOCK})".encode()
-_HEAD = b"SELECT coalesce((SELECT position FROM ledger_events ORDER BY position DESC LIMIT 1), 0)"
-_PAUSE_SECONDS = 0.2
+_FILLERS_LOCK = _LOCK + 1
+# Until the server has noticed that one before us is gone.
+_LOCK_WAIT = b"SET lock_timeout = '3s'"
+_BE_ALONE = f"SELECT pg_advisory_lock({_LOCK})".encode()
+_NO_FILLERS = (
+    f"SELECT pg_advisory_lock({_FILLERS_LOCK}), pg_advisory_unlock({_FILLERS_LOCK})".encode()
+)
+_FILLER = f"SELECT pg_advisory_lock_shared({_FILLERS_LOCK})".encode()
+_PAUSE_SECONDS = 0.1
 _LEVEL_ROUNDS_MAX = 1_000
 _OPTIONS = (
     b"SET work_mem = '64MB'",
@@ -37,6 +44,8 @@ _OPTIONS = (
     # What we have left running when we were killed ends by itself.
     b"SET client_connection_check_interval = '1s'",
     b"SET statement_timeout = 0",
+    # Good enough until autovacuum looks for itself, and a third of the time.
+    b"SET default_statistics_target = 30",
 )
 
 
@@ -89,7 +98,8 @@ class Rebuild:
                 self._fill(connection)
                 position = self._swap(connection)
         except psycopg.Error as error:
-            raise RebuildInterruptedError(_cause(error)) from error
+            cause = f"the database did not go along: {first_message(error)}"
+            raise RebuildInterruptedError(cause) from error
         return Rebuilt(
             views=tuple(view.name for view in self._views),
             position=position,
@@ -122,13 +132,15 @@ class Rebuild:
 
     def _fill(self, connection: psycopg.Connection[Any]) -> None:
         """Everything that the log has now, and the indexes; side by side."""
-        head = _head(connection)
-        filling = Filling(self._views, checkpoint.positions(connection), head, self._step)
+        head = select_head(connection).position
+        filled = checkpoint.filled(connection)
+        lacking = {v.name: shadow.lacking_indexes(connection, v) for v in self._views}
+        filling = Filling(self._views, filled, lacking, head, self._step)
         stop = threading.Event()
         with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="rebuild") as threads:
             working = [
-                threads.submit(self._work, filling, stop)
-                for _ in range(min(CONNECTIONS, len(self._views)))
+                threads.submit(self._work, filling, stop, backwards=bool(number % 2))
+                for number in range(CONNECTIONS)
             ]
             try:
                 while not all(each.done() for each in working):
@@ -145,9 +157,10 @@ class Rebuild:
             raise error
         self._tell(Progress("filled", filling.done, head * len(self._views)))
 
-    def _work(self, filling: Filling, stop: threading.Event) -> None:
+    def _work(self, filling: Filling, stop: threading.Event, *, backwards: bool) -> None:
         with self._connect() as connection:
-            filling.work(connection, stop)
+            connection.execute(_FILLER)
+            filling.work(connection, stop, backwards=backwards)
 
     def _swap(self, connection: psycopg.Connection[Any]) -> int:
         deadline = time.monotonic() + self._swap_seconds_max
@@ -172,15 +185,15 @@ class Rebuild:
     def _level(self, connection: psycopg.Connection[Any]) -> int:
         """Fold what has been written meanwhile until little is left; returns where that is."""
         for _ in range(_LEVEL_ROUNDS_MAX):
-            head = _head(connection)
-            positions = checkpoint.positions(connection)
+            head = select_head(connection).position
+            filled = checkpoint.filled(connection)
             for view in self._views:
-                at = positions[view.name]
+                at = filled[view.name].position
                 while at < head:
                     upto = min(head, at + self._step)
-                    checkpoint.fill(connection, view, at, upto)
+                    checkpoint.fill(connection, [view], at, upto)
                     at = upto
-            if _head(connection) - head <= NEAR:
+            if select_head(connection).position - head <= NEAR:
                 return head
         raise RebuildInterruptedError("the log grows faster than it can be folded")
 
@@ -188,17 +201,8 @@ class Rebuild:
 def _be_alone(connection: psycopg.Connection[Any]) -> None:
     try:
         connection.execute(_LOCK_WAIT)
-        connection.execute(_TAKE_LOCK)
+        connection.execute(_BE_ALONE)
+        connection.execute(_NO_FILLERS)
         connection.execute(b"RESET lock_timeout")
     except psycopg.errors.LockNotAvailable:
         raise RebuildRefusedError("another rebuild is running: wait until it has ended") from None
-
-
-def _head(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute(_HEAD).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _cause(error: psycopg.Error) -> str:
-    first = error.diag.message_primary or (str(error).strip() or type(error).__name__)
-    return f"the database did not go along: {first.splitlines()[0]}"

@@ -56,7 +56,10 @@ SELECT live.relname AS name, 'rebuild_' || live.relname AS shadow_name, i.indisp
        CASE c.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END AS "constraint",
        EXISTS (SELECT FROM pg_class AS known
                WHERE known.relname = 'rebuild_' || live.relname
-                   AND known.relnamespace = live.relnamespace) AS is_made
+                   AND known.relnamespace = live.relnamespace) AS is_made,
+       EXISTS (SELECT FROM pg_constraint AS known
+               WHERE known.conname = 'rebuild_' || live.relname
+                   AND known.conrelid = to_regclass(%(shadow)s)) AS is_constrained
 FROM pg_index AS i
 JOIN pg_class AS live ON live.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
@@ -92,6 +95,7 @@ class Index(msgspec.Struct, frozen=True):
     definition: str
     constraint: str | None
     is_made: bool
+    is_constrained: bool
 
 
 def shadow_name(view: View) -> str:
@@ -114,7 +118,7 @@ def check(connection: psycopg.Connection[Any], view: View) -> None:
 def fingerprint(connection: psycopg.Connection[Any], view: View) -> str:
     """Another one, where the view's fold or the live table is another one."""
     rows = connection.execute(_LIKENESS, {"live": view.name}).fetchall()
-    document = msgspec.json.encode((view.statements, view.topics, rows))
+    document = msgspec.json.encode((view.reading, view.writing, view.topics, rows))
     return hashlib.sha256(document).hexdigest()
 
 
@@ -128,7 +132,10 @@ def make(connection: psycopg.Connection[Any], view: View) -> None:
     for (statement,) in connection.execute(_DRESS, known).fetchall():
         connection.execute(statement.encode())
     if view.upserts:
-        add_indexes(connection, view, keys_only=True)
+        for index in indexes(connection, view):
+            if index.is_key:
+                add_index(connection, index)
+        add_constraints(connection, view)
 
 
 def drop(connection: psycopg.Connection[Any], view: View) -> None:
@@ -144,21 +151,25 @@ def indexes(connection: psycopg.Connection[Any], view: View) -> list[Index]:
         return cursor.execute(_INDEXES, names).fetchall()
 
 
-def add_indexes(
-    connection: psycopg.Connection[Any], view: View, *, keys_only: bool = False
-) -> None:
-    """Give the table the indexes that it lacks, each with its constraint; may be repeated."""
+def lacking_indexes(connection: psycopg.Connection[Any], view: View) -> list[Index]:
+    """Those that are still to be built."""
+    return [index for index in indexes(connection, view) if not index.is_made]
+
+
+def add_index(connection: psycopg.Connection[Any], index: Index) -> None:
+    """Build it; beside others of the same table, if need be."""
+    connection.execute(index.definition.encode())
+
+
+def add_constraints(connection: psycopg.Connection[Any], view: View) -> None:
+    """Make constraints of those indexes that are one in the live table, where they are built."""
     add = "ALTER TABLE {} ADD CONSTRAINT {name} {} USING INDEX {name}"
     for index in indexes(connection, view):
-        if index.is_made or (keys_only and not index.is_key):
-            continue
-        with connection.transaction():
-            connection.execute(index.definition.encode())
-            if index.constraint:
-                connection.execute(
-                    sql.SQL(add).format(
-                        sql.Identifier(shadow_name(view)),
-                        sql.SQL(index.constraint),
-                        name=sql.Identifier(index.shadow_name),
-                    )
+        if index.constraint and index.is_made and not index.is_constrained:
+            connection.execute(
+                sql.SQL(add).format(
+                    sql.Identifier(shadow_name(view)),
+                    sql.SQL(index.constraint),
+                    name=sql.Identifier(index.shadow_name),
                 )
+            )

@@ -74,12 +74,12 @@ def holders(connection: psycopg.Connection[Any], views: Sequence[View]) -> dict[
 def _move(connection: psycopg.Connection[Any], view: View) -> bool:
     """Bring the shadow to where the view is, and the view's position to where the shadow is."""
     (live,) = connection.execute(_READ, (view.name,)).fetchone() or (0,)
-    filled = checkpoint.positions(connection)[view.name]
+    filled = checkpoint.filled(connection)[view.name].position
     upto = max(live, filled)
     if connection.execute(_MOVE, (upto, view.name, live)).rowcount != 1:
         return False
     if filled < upto:
-        checkpoint.fill(connection, view, filled, upto)
+        checkpoint.fill(connection, [view], filled, upto)
     return True
 
 

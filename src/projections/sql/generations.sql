@@ -1,51 +1,46 @@
--- A request and its ending in one range are one write; an ending alone completes its request's row.
--- The range is read once; of a charge, only that it came is taken.
-WITH fact AS MATERIALIZED (
-    SELECT topic, account_id, position, at,
-           CASE topic WHEN 'tokens_consumed:1' THEN NULL ELSE data END AS data,
-           CASE topic
-               WHEN 'generation_requested:1' THEN fact_id
-               ELSE (data ->> 'generation_id')::uuid
-           END AS id
-    FROM ledger_facts
-    WHERE position > %(after)s AND position <= %(upto)s
-        AND topic IN ('generation_requested:1', 'tokens_consumed:1', 'generation_failed:1')
-), ended AS (
-    SELECT id, position AS end_position, at AS ended_at, data ->> 'reason' AS reason,
-           (data ->> 'retryable')::boolean AS retryable,
+-- A request and its ending in one range are one write.
+whole AS (
+    INSERT INTO {generations}
+        (id, account_id, position, prompt_id, prompt_version, title, count, aspect_ratio, cost,
+         reference, created_at, outcome, reason, retryable, ended_at, end_position)
+    SELECT generation_id, account_id, asked_position, asked #>> '{{prompt,id}}',
+           (asked #>> '{{prompt,version}}')::integer, asked #>> '{{prompt,title}}',
+           (asked ->> 'count')::integer, asked ->> 'aspect_ratio', (asked ->> 'cost')::bigint,
+           asked -> 'reference', asked_at,
            CASE
                WHEN topic = 'tokens_consumed:1' THEN 'succeeded'
                WHEN data ->> 'reason' = 'canceled' THEN 'canceled'
                ELSE 'failed'
-           END AS outcome
-    FROM fact WHERE topic <> 'generation_requested:1'
-), earlier AS (
-    SELECT ended.*,
-           (SELECT request FROM ledger_facts AS request WHERE request.fact_id = ended.id) AS request
-    FROM ended
-    WHERE id NOT IN (SELECT id FROM fact WHERE topic = 'generation_requested:1')
-), completed AS (
-    -- Not an UPDATE: whatever the planner believes, a conflict is one look-up.
-    INSERT INTO {table}
+           END,
+           CASE topic WHEN 'generation_failed:1' THEN data ->> 'reason' END,
+           CASE topic WHEN 'generation_failed:1' THEN (data ->> 'retryable')::boolean END,
+           at, position
+    FROM told
+    WHERE topic IN ('tokens_consumed:1', 'generation_failed:1') AND is_asked_here
+), part AS (
+    -- A request alone, and an ending alone with what its request says: whichever comes first, the
+    -- row is the same. By id, so that two who fold ranges beside each other cannot deadlock.
+    INSERT INTO {generations}
         (id, account_id, position, prompt_id, prompt_version, title, count, aspect_ratio, cost,
          reference, created_at, outcome, reason, retryable, ended_at, end_position)
-    SELECT id, (request).account_id, (request).position, (request).data -> 'prompt' ->> 'id',
-           ((request).data -> 'prompt' ->> 'version')::integer,
-           (request).data -> 'prompt' ->> 'title', ((request).data ->> 'count')::integer,
-           (request).data ->> 'aspect_ratio', ((request).data ->> 'cost')::bigint,
-           (request).data -> 'reference', (request).at,
-           outcome, reason, retryable, ended_at, end_position
-    FROM earlier
+    SELECT generation_id, account_id, asked_position, asked #>> '{{prompt,id}}',
+           (asked #>> '{{prompt,version}}')::integer, asked #>> '{{prompt,title}}',
+           (asked ->> 'count')::integer, asked ->> 'aspect_ratio', (asked ->> 'cost')::bigint,
+           asked -> 'reference', asked_at,
+           CASE
+               WHEN topic = 'tokens_consumed:1' THEN 'succeeded'
+               WHEN data ->> 'reason' = 'canceled' THEN 'canceled'
+               WHEN topic = 'generation_failed:1' THEN 'failed'
+           END,
+           CASE topic WHEN 'generation_failed:1' THEN data ->> 'reason' END,
+           CASE topic WHEN 'generation_failed:1' THEN (data ->> 'retryable')::boolean END,
+           at, position
+    FROM told
+    WHERE topic IS NULL
+        OR topic IN ('tokens_consumed:1', 'generation_failed:1') AND NOT is_asked_here
+    ORDER BY generation_id
     ON CONFLICT (id) DO UPDATE
         SET outcome = EXCLUDED.outcome, reason = EXCLUDED.reason, retryable = EXCLUDED.retryable,
             ended_at = EXCLUDED.ended_at, end_position = EXCLUDED.end_position
+        WHERE EXCLUDED.outcome IS NOT NULL
 )
-INSERT INTO {table}
-    (id, account_id, position, prompt_id, prompt_version, title, count, aspect_ratio, cost,
-     reference, created_at, outcome, reason, retryable, ended_at, end_position)
-SELECT id, account_id, position, data -> 'prompt' ->> 'id',
-       (data -> 'prompt' ->> 'version')::integer, data -> 'prompt' ->> 'title',
-       (data ->> 'count')::integer, data ->> 'aspect_ratio', (data ->> 'cost')::bigint,
-       data -> 'reference', at, outcome, reason, retryable, ended_at, end_position
-FROM fact LEFT JOIN ended USING (id)
-WHERE topic = 'generation_requested:1';

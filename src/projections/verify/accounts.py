@@ -13,7 +13,7 @@ from projections.verify.expected import Expected
 from projections.verify.finding import Finding
 from projections.verify.reading import Range, Rows, copied, send
 from projections.verify.rows import LAYOUTS, unescape
-from projections.verify.snapshot import Moment, joined
+from projections.verify.snapshot import Baseline, joined
 from projections.verify.streams import COLUMNS, Stream
 
 LOG, SNAPSHOTS = "ledger_events", "account_snapshots"
@@ -28,20 +28,22 @@ Progress = Callable[[int], None]
 
 
 def check_accounts(
-    url: str, moment: Moment, accounts: Range, views: Sequence[str], progress: Progress
+    url: str, baseline: Baseline, accounts: Range, views: Sequence[str], progress: Progress
 ) -> Iterator[Finding]:
     """Fold the accounts of a range and compare all that is kept of them.
 
     `progress` is told how many more events were read. Raises psycopg's errors.
     """
-    positions = {view: moment.position(view) for view in views}
+    positions = {view: baseline.position(view) for view in views}
     with ExitStack() as stack:
 
         def sent(table: str, columns: str, then: tuple[str, ...]) -> PGconn | None:
-            if table in moment.refused:
+            if table in baseline.refused:
                 return None
-            connection = stack.enter_context(joined(url, moment.snapshot))
-            return send(connection, copied(table, columns, accounts, order=moment.order, then=then))
+            connection = stack.enter_context(joined(url, baseline.snapshot))
+            return send(
+                connection, copied(table, columns, accounts, order=baseline.order, then=then)
+            )
 
         # All at once, since each has its sorting to do before the first line comes.
         log = sent(LOG, COLUMNS, ("version",))

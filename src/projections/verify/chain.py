@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledger.chain.blocks import standing
+from ledger.chain.blocks import chain_end
 from ledger.chain.checking import check
 from ledger.chain.errors import ChainError, SealError
 from ledger.chain.seal import check_seal
@@ -17,7 +17,7 @@ from projections.verify.report import Report
 def check_chain(connection: psycopg.Connection[Any], report: Report) -> Iterator[Finding]:
     """Recompute the chain from the rows."""
     try:
-        report.chained = standing(connection).position
+        report.chained = chain_end(connection).position
         for broken in check(connection):
             yield Finding(
                 kind="chain_broken",
@@ -45,4 +45,4 @@ class SealCheck:
             position = getattr(error, "position", None)
             yield Finding(kind="seal_broken", position=position, detail=str(error))
         else:
-            report.sealed = proof.seal.position
+            report.sealed, report.remade = proof.seal.position, proof.remade

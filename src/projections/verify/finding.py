@@ -1,6 +1,6 @@
 """What a verification finds, each kind by its name."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -43,8 +43,6 @@ Kind = Literal[
     "chain_broken",
     "seal_broken",
 ]
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

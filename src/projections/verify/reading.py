@@ -11,10 +11,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 
+from ledger import wire
 from projections.verify.rows import unescape
-
-WAIT_SECONDS = 1.0
-"""So often somebody who waits for the server looks whether it should end."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -105,37 +103,23 @@ def _lines(pgconn: PGconn) -> Callable[[], bytes]:
             if count > 0:
                 return bytes(data)
             if count < 0:
-                _end_copy(pgconn)
+                wire.receive(pgconn, _wait)
                 return b""
-            _wait(pgconn)
+            _wait(pgconn, select.POLLIN)
+            pgconn.consume_input()
 
     return line
 
 
 def _begin_copy(pgconn: PGconn) -> None:
-    while pgconn.flush():
-        _wait(pgconn, select.POLLIN | select.POLLOUT)
-    result = _result(pgconn)
+    wire.flush(pgconn, _wait)
+    result = wire.next_result(pgconn, _wait)
+    assert result is not None
+    if result.status == ExecStatus.FATAL_ERROR:
+        raise error_from_result(result)
     assert result.status == ExecStatus.COPY_OUT, result.status
 
 
-def _end_copy(pgconn: PGconn) -> None:
-    while _result(pgconn) is not None:
-        pass
-
-
-def _result(pgconn: PGconn) -> Any:
-    while pgconn.is_busy():
-        _wait(pgconn)
-    result = pgconn.get_result()
-    if result is not None and result.status == ExecStatus.FATAL_ERROR:
-        raise error_from_result(result)
-    return result
-
-
-def _wait(pgconn: PGconn, events: int = select.POLLIN) -> None:
-    poll = select.poll()
-    poll.register(pgconn.socket, events)
-    while not poll.poll(WAIT_SECONDS * 1000):
-        pass
-    pgconn.consume_input()
+def _wait(pgconn: PGconn, events: int) -> int:
+    """However long it sorts: a server that has vanished is noticed by the connection itself."""
+    return wire.poll(pgconn, events, None)

@@ -18,6 +18,7 @@ class Report(msgspec.Struct, kw_only=True):
     """`position` is where the log ended; `incomplete` says in words what was not looked at.
 
     `chained` is how far the chain goes, `sealed` the position of the seal; None: not asked for.
+    `remade`: the chain is not the one that was sealed, but made anew since over the same rows.
     """
 
     position: int = 0
@@ -26,6 +27,7 @@ class Report(msgspec.Struct, kw_only=True):
     objects: int = 0
     chained: int | None = None
     sealed: int | None = None
+    remade: bool = False
     views: dict[str, ViewReport] = {}
     incomplete: list[str] = []
 

@@ -7,15 +7,17 @@ import contextlib
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 
+from ledger.driver import sentence
 from projections.verify.accounts import Progress, check_accounts
 from projections.verify.finding import Finding
 from projections.verify.reading import Range
-from projections.verify.snapshot import Moment
+from projections.verify.snapshot import Baseline
 
 RANGES_EACH = 4
 """So that the one which is done early takes over from the others."""
@@ -29,7 +31,7 @@ class SharedError(Exception):
 
 def share(
     url: str,
-    moment: Moment,
+    baseline: Baseline,
     ranges: Sequence[Range],
     views: Sequence[str],
     *,
@@ -40,19 +42,21 @@ def share(
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(ranges))
     workers: dict[Connection[Any, Any], Any] = {}
+    talking: set[Connection[Any, Any]] = set()
     try:
         for number in range(min(processes, len(ranges))):
             ours, theirs = context.Pipe()
             worker = context.Process(
                 target=_work,
-                args=(theirs, url, moment, tuple(views)),
+                args=(theirs, url, baseline, tuple(views)),
                 name=f"verify-{number}",
                 daemon=True,
             )
-            worker.start()
-            theirs.close()
             workers[ours] = worker
-        talking = set(workers)
+            talking.add(ours)
+            with _deaf_to_interrupts():
+                worker.start()
+            theirs.close()
         while talking:
             for pipe in wait(list(talking)):
                 assert isinstance(pipe, Connection)
@@ -68,12 +72,27 @@ def share(
                     case str(problem):
                         raise SharedError(problem)
     finally:
-        for pipe, worker in workers.items():
+        begun = [worker for worker in workers.values() if worker.pid]
+        for pipe in workers:
             pipe.close()
-            worker.join(END_SECONDS_MAX if not waiting else 0)
+        for worker in begun if talking else ():
+            worker.terminate()
+        for worker in begun:
+            worker.join(END_SECONDS_MAX)
             if worker.is_alive():
                 worker.kill()
                 worker.join()
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started inside never hears Ctrl-C; we do so when it is over."""
+    resource_tracker.ensure_running()  # else it starts with the first, and lets it hear
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _receive(pipe: "Connection[Any, Any]") -> Any:
@@ -83,21 +102,19 @@ def _receive(pipe: "Connection[Any, Any]") -> Any:
         return "one of the processes has ended before its work"
 
 
-def _work(pipe: "Connection[Any, Any]", url: str, moment: Moment, views: Sequence[str]) -> None:
+def _work(pipe: "Connection[Any, Any]", url: str, baseline: Baseline, views: Sequence[str]) -> None:
     """Ask for ranges by sending None; send numbers of events, findings, or why there is an end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends us
+    signal.signal(signal.SIGTERM, _end)  # as an exception, so that no statement is left running
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             while True:
                 pipe.send(None)
                 accounts = pipe.recv()
-                for finding in check_accounts(url, moment, accounts, views, pipe.send):
+                for finding in check_accounts(url, baseline, accounts, views, pipe.send):
                     pipe.send(finding)
         except psycopg.Error as error:
             pipe.send(sentence(error))
 
 
-def sentence(error: psycopg.Error) -> str:
-    """What a person needs to know of it."""
-    first = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()
-    return f"{type(error).__name__}: {first[0]}"
+def _end(*_: Any) -> NoReturn:
+    raise SystemExit

@@ -1,17 +1,21 @@
 """One moment of the database, seen by as many connections and processes as look at it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from ledger.driver import first_message
+from ledger.log import select_head
 from projections.failures import ViewFailure, failures
 
 CONNECT_SECONDS_MAX = 10
+CANCEL_SECONDS_MAX = 2
 # Bytes must come as the fold writes them: its time zone, its form of a date.
 _SETTINGS = (
     b"SET TimeZone = 'UTC'",
@@ -26,7 +30,6 @@ _SETTINGS = (
     b"SET row_security = off",
 )
 _BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_HEAD = b"SELECT coalesce((SELECT position FROM ledger_events ORDER BY position DESC LIMIT 1), 0)"
 _POSITIONS = b"SELECT view, position FROM view_positions ORDER BY view"
 # Where a text is ordered by its bytes anyhow, an index gives that order.
 _BYTEWISE = b"""
@@ -34,7 +37,7 @@ SELECT datlocprovider = 'b' OR datlocprovider = 'c' AND datcollate IN ('C', 'POS
 FROM pg_database WHERE datname = current_database()"""
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """What was when the snapshot was taken: where the log ended, how far each view had come.
 
     `refused` says which tables cannot be read, and why; `order` is the expression that orders
@@ -54,7 +57,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def taken(url: str, tables: Sequence[str]) -> Iterator[tuple[psycopg.Connection[Any], Moment]]:
+def taken(url: str, tables: Sequence[str]) -> Iterator[tuple[psycopg.Connection[Any], Baseline]]:
     """Take a snapshot, in which `tables` are looked at. It can be joined as long as the block.
 
     The tables are locked first, against being replaced: a table that took another's name since
@@ -69,9 +72,9 @@ def taken(url: str, tables: Sequence[str]) -> Iterator[tuple[psycopg.Connection[
             connection.execute(lock.format(sql.SQL(", ").join(locked)))
         yield (
             connection,
-            Moment(
+            Baseline(
                 snapshot=str(_one(connection, b"SELECT pg_export_snapshot()")),
-                head=int(_one(connection, _HEAD)),
+                head=select_head(connection).position,
                 positions=dict(connection.execute(_POSITIONS).fetchall()),
                 failures=failures(connection),
                 refused=refused,
@@ -88,7 +91,7 @@ def _refused(
         try:
             connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(sql.Identifier(table)))
         except psycopg.ProgrammingError as error:  # it is gone, or not for us
-            yield table, error.diag.message_primary or type(error).__name__
+            yield table, first_message(error)
 
 
 @contextmanager
@@ -118,8 +121,18 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         for setting in _SETTINGS:
             connection.execute(setting)
         yield connection
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        cancel(connection)
+        raise
     finally:
         connection.close()  # and with it a transaction that only read
+
+
+def cancel(connection: psycopg.Connection[Any]) -> None:
+    """End what the server does for it, which may sort the whole log; from any thread."""
+    if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=CANCEL_SECONDS_MAX)
 
 
 def _one(connection: psycopg.Connection[Any], statement: bytes) -> Any:

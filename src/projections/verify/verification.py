@@ -1,11 +1,13 @@
 """A verification from the snapshot to the report."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
+from ledger.driver import sentence
 from projections.verify.accounts import LOG, SNAPSHOTS, check_accounts
 from projections.verify.finding import Finding
 from projections.verify.log import check_log
@@ -13,10 +15,12 @@ from projections.verify.objects import Objects, check_objects
 from projections.verify.ranges import divide
 from projections.verify.reading import Range
 from projections.verify.report import Report, ViewReport
-from projections.verify.sharing import RANGES_EACH, SharedError, sentence, share
-from projections.verify.snapshot import Moment, joined, taken
+from projections.verify.sharing import RANGES_EACH, SharedError, share
+from projections.verify.snapshot import Baseline, cancel, joined, taken
 from projections.verify.views import check_positions, unfinished
 from projections.views import VIEW_NAMES
+
+CANCEL_AGAIN_SECONDS = 0.2
 
 Further = Callable[[psycopg.Connection[Any], Report], Iterator[Finding]]
 """Another check in the same snapshot; it writes what it could not look at into the report."""
@@ -46,7 +50,7 @@ class Verification:
         self._objects = objects
         self._further = further
 
-    def run(self) -> Iterator[Finding]:
+    def run(self) -> Generator[Finding]:
         """What is found, as it comes. Raises nothing that the database does: that is reported."""
         try:
             for finding in self._run():
@@ -63,35 +67,34 @@ class Verification:
         report.incomplete.append(f"the database could be read no further, after {of}: {problem}")
 
     def _run(self) -> Iterator[Finding]:
-        with taken(self._url, [LOG, SNAPSHOTS, *self._views]) as (connection, moment):
-            views = self._begin(moment)
-            yield from check_positions(moment, views)
-            with ThreadPoolExecutor(1) as thread:
-                log = thread.submit(self._log, moment)
-                yield from self._accounts(connection, moment, views)
+        with taken(self._url, [LOG, SNAPSHOTS, *self._views]) as (connection, baseline):
+            views = self._begin(baseline)
+            yield from check_positions(baseline, views)
+            with self._log(baseline) as log:
+                yield from self._accounts(connection, baseline, views)
                 yield from log.result()
             for check in self._further:
                 yield from check(connection, self.report)
             if self._objects is not None:
                 yield from check_objects(connection, self._objects, self.report)
 
-    def _begin(self, moment: Moment) -> list[str]:
+    def _begin(self, baseline: Baseline) -> list[str]:
         report = self.report
-        report.position = moment.head
-        views = [view for view in self._views if view not in moment.refused]
-        for table, problem in moment.refused.items():
+        report.position = baseline.head
+        views = [view for view in self._views if view not in baseline.refused]
+        for table, problem in baseline.refused.items():
             report.incomplete.append(f"{table} could not be read: {problem}")
-        report.incomplete += unfinished(moment, views)
+        report.incomplete += unfinished(baseline, views)
         for view in views:
-            position = moment.position(view)
-            report.views[view] = ViewReport(position=position, behind=moment.head - position)
+            position = baseline.position(view)
+            report.views[view] = ViewReport(position=position, behind=baseline.head - position)
         return views
 
     def _accounts(
-        self, connection: psycopg.Connection[Any], moment: Moment, views: Sequence[str]
+        self, connection: psycopg.Connection[Any], baseline: Baseline, views: Sequence[str]
     ) -> Iterator[Finding]:
         unreadable = 0
-        for finding in self._parts(connection, moment, views):
+        for finding in self._parts(connection, baseline, views):
             unreadable += finding.kind == "unreadable"
             yield finding
         if unreadable:
@@ -101,23 +104,32 @@ class Verification:
             )
 
     def _parts(
-        self, connection: psycopg.Connection[Any], moment: Moment, views: Sequence[str]
+        self, connection: psycopg.Connection[Any], baseline: Baseline, views: Sequence[str]
     ) -> Iterator[Finding]:
         if self._processes == 1:
-            return check_accounts(self._url, moment, Range(), views, self._progress)
-        ranges = divide(connection, moment.head, self._processes * RANGES_EACH)
+            return check_accounts(self._url, baseline, Range(), views, self._progress)
+        ranges = divide(connection, baseline.head, self._processes * RANGES_EACH)
         return share(
             self._url,
-            moment,
+            baseline,
             ranges,
             views,
             processes=self._processes,
             progress=self._progress,
         )
 
-    def _log(self, moment: Moment) -> list[Finding]:
-        with joined(self._url, moment.snapshot) as connection:
-            return list(check_log(connection, self.report))
+    @contextmanager
+    def _log(self, baseline: Baseline) -> Iterator[Future[list[Finding]]]:
+        """The log as a whole, looked at beside the accounts."""
+        with joined(self._url, baseline.snapshot) as connection, ThreadPoolExecutor(1) as thread:
+            log = thread.submit(lambda: list(check_log(connection, self.report)))
+            try:
+                yield log
+            except BaseException:
+                while not log.done():  # it may be between two statements
+                    cancel(connection)
+                    wait([log], CANCEL_AGAIN_SECONDS)
+                raise
 
     def _progress(self, events: int) -> None:
         self.report.events += events

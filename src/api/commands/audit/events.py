@@ -19,14 +19,13 @@ from api.audit.recording import record_read
 from api.commands.audit.desk import desk, printable, usage
 from api.console import tell
 from api.http.ids import is_id
+from ledger.log import select_head
 from projections.audit.events import Event, read_slice
-from projections.audit.places import head
+from projections.audit.pieces import Pieces
 from projections.audit.types import EVENT_TYPES
 from projections.audit.walks import Walk, walk
 
 LIMIT_DEFAULT = 20
-PIECE = 2_000
-PIECE_WINDOWS = 10
 
 _POSITION = click.IntRange(0, 2**63 - 1)
 
@@ -86,20 +85,26 @@ def events(
     with usage():
         asked.filter()
     with desk() as connection:
-        position = head(connection)
+        position = select_head(connection).position
         found = walk(connection, asked.filter(), upto=position)
-        form = ("csv" if as_csv else "ndjson") if is_export else None
+        account_id = _whose(connection, asked, found)
+        if not is_export:
+            shown = [event for piece in _pieces(connection, asked, found) for event in piece]
+            accounts = {event.account_id for event in shown}
+            record_read(
+                connection, "events", account_id=account_id, shown=accounts, query=asked.told()
+            )
+            _show(shown)
+            return
         record_read(
             connection,
-            "events_export" if is_export else "events",
-            account_id=_whose(connection, asked, found),
-            query={**asked.told(), "format": form},
+            "events_export",
+            account_id=account_id,
+            shown=None,
+            query={**asked.told(), "format": "csv" if as_csv else "ndjson"},
         )
-        if is_export:
-            count = _write(connection, asked, found, Csv() if as_csv else Ndjson())
-            tell(f"{count} events, up to position {position}")
-        else:
-            _show(connection, asked, found)
+        count = _write(connection, asked, found, Csv() if as_csv else Ndjson())
+        tell(f"{count} events, up to position {position}")
 
 
 def _whose(connection: psycopg.Connection[Any], asked: Asked, found: Walk) -> str | None:
@@ -112,22 +117,9 @@ def _whose(connection: psycopg.Connection[Any], asked: Asked, found: Walk) -> st
 def _pieces(
     connection: psycopg.Connection[Any], asked: Asked, found: Walk
 ) -> Iterator[list[Event]]:
-    place, left = None, asked.limit
-    while left is None or left > 0:
-        part = read_slice(
-            connection,
-            found,
-            place=place,
-            descending=asked.descending,
-            limit=PIECE if left is None else min(left, PIECE),
-            windows=PIECE_WINDOWS,
-        )
-        yield part.events
-        if left is not None:
-            left -= len(part.events)
-        place = part.next_place
-        if place is None:
-            return
+    reading = Pieces(found, descending=asked.descending, limit=asked.limit)
+    while not reading.is_done:
+        yield reading.read(connection)
 
 
 def _write(connection: psycopg.Connection[Any], asked: Asked, found: Walk, form: Format) -> int:
@@ -141,17 +133,16 @@ def _write(connection: psycopg.Connection[Any], asked: Asked, found: Walk, form:
     return count
 
 
-def _show(connection: psycopg.Connection[Any], asked: Asked, found: Walk) -> None:
+def _show(events: list[Event]) -> None:
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("position", justify="right", no_wrap=True)
     table.add_column("event, at (UTC)", no_wrap=True)
     table.add_column("account, by whom, what", overflow="fold")
-    for piece in _pieces(connection, asked, found):
-        for event in piece:
-            at = event.at[:19].replace("T", " ")
-            who = (f"{event.account_id} #{event.version}", f"by {event.actor}", _gist(event))
-            # Never as markup: an actor or an account may be called [bold].
-            table.add_row(str(event.position), Text(f"{event.type}\n{at}"), Text(printable(*who)))
+    for event in events:
+        at = event.at[:19].replace("T", " ")
+        who = (f"{event.account_id} #{event.version}", f"by {event.actor}", _gist(event))
+        # Never as markup: an actor or an account may be called [bold].
+        table.add_row(str(event.position), Text(f"{event.type}\n{at}"), Text(printable(*who)))
     if table.row_count:
         Console().print(table)
     else:

@@ -13,6 +13,7 @@ from api.console import print_json, tell
 from api.http.ids import is_id
 
 LIMIT_MAX = 1000
+_WHOSE: dict[int | None, str] = {None: "anybody's, maybe", 0: "nobody's", 1: "1 account"}
 
 
 @click.command()
@@ -44,7 +45,7 @@ def reads(
     table.add_column("whose, by whom, how", overflow="fold")
     for read in found:
         asked = ", ".join(f"{name} {value}" for name, value in read.query.items())
-        whose = read.account_id or "nobody in particular"
+        whose = read.account_id or _WHOSE.get(read.shown, f"{read.shown} accounts")
         reader = f"by {read.reader} ({read.role})"
         at = f"{read.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(

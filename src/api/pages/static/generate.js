@@ -62,6 +62,7 @@ async function become(sender, file) {
   }
   sending = false;
   show();
+  adopt();
   refresh().catch(() => {});
 }
 
@@ -128,6 +129,11 @@ async function load() {
   sayNone();
 }
 
+// Where more is held than by the tiles here, something was asked for in another place.
+function adopt() {
+  if (!sending && current().held > heldByShown()) load().catch(() => {});
+}
+
 form.addEventListener("input", () => {
   refused.textContent = "";
   show();
@@ -155,10 +161,9 @@ document.querySelector('[data-testid="reset-button"]').addEventListener("click",
   sessionStorage.setItem(CLEARED, Math.max(Number(sessionStorage.getItem(CLEARED) ?? 0), clearEnded()));
   show();
 });
-onBalance(({ held }) => {
+onBalance(() => {
   show();
-  // Something is held that has no tile here: it was asked for in another place.
-  if (held > heldByShown() && !sending) load().catch(() => {});
+  adopt();
 });
 show();
 

@@ -1,0 +1,94 @@
+"""The other end: hands commands to the hub, and knows which are not answered."""
+
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ledger import metrics
+from ledger.commands import Submission
+from ledger.relay import forms, place
+from ledger.relay.forms import Result
+from ledger.relay.link import Link, LinkLostError
+
+T = TypeVar("T")
+
+ANSWER_SECONDS_MAX = 20.0
+"""A hub that takes longer counts as lost: a little more than it waits for the server itself."""
+
+COMMANDS_MAX = 512
+"""In one message."""
+
+
+class Guest(Generic[T]):
+    """Linked to a hub. For one thread; `T` is what comes along with a command."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Say which version we are of, and wait for the hub's word. Raises `LinkLostError`."""
+        self._link = Link(connected)
+        try:
+            self._link.send(forms.VERSION)
+            connected.settimeout(place.CONNECT_SECONDS_MAX)
+            told = self._link.receive()
+        except LinkLostError:
+            told = []
+        if told != [forms.VERSION]:
+            self._link.close()
+            raise LinkLostError("it does not answer, or is of another version")
+        connected.settimeout(0)
+        self._number = 0
+        self._unsent: list[msgspec.Raw] = []
+        self._unanswered: dict[int, tuple[float, T]] = {}
+
+    def watched(self) -> Iterator[tuple[int, int]]:
+        """The descriptor, and which of poll's events `handle` wants to be told of."""
+        yield self._link.fileno(), self._link.events
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the hub is overdue; None while nothing is asked of it."""
+        oldest = next(iter(self._unanswered.values()), None)
+        return max(0.0, oldest[0] - time.monotonic()) if oldest else None
+
+    def put(self, submission: Submission, waiting: T) -> None:
+        """Take a command along with the next `send`.
+
+        Raises `UnicodeEncodeError` for half of a surrogate pair, with nothing taken.
+        """
+        self._number += 1
+        self._unsent.append(forms.encode_command(self._number, submission))
+        self._unanswered[self._number] = (time.monotonic() + ANSWER_SECONDS_MAX, waiting)
+
+    def send(self) -> None:
+        """Send what was put. Raises `LinkLostError`."""
+        unsent, self._unsent = self._unsent, []
+        for start in range(0, len(unsent), COMMANDS_MAX):
+            self._link.send(forms.together(unsent[start : start + COMMANDS_MAX]))
+        metrics.RELAYED.inc(len(unsent))
+
+    def handle(self, ready: Iterable[tuple[int, int]]) -> list[tuple[T, Result]]:
+        """Results that have come. Raises `LinkLostError`, also where the hub is overdue."""
+        results: list[tuple[int, Result]] = []
+        for _ in ready:
+            self._link.flush()
+            try:
+                for message in self._link.receive():
+                    results += forms.decode_answers(message)
+            except msgspec.DecodeError as error:
+                raise LinkLostError(str(error)) from error
+        if not results and self.seconds_left == 0.0:
+            raise LinkLostError("it takes too long")
+        return [
+            (self._unanswered.pop(number)[1], result)
+            for number, result in results
+            if number in self._unanswered
+        ]
+
+    def close(self) -> list[T]:
+        """Give the link up; returns what came with the commands that were not answered."""
+        self._link.close()
+        lost = [waiting for _, waiting in self._unanswered.values()]
+        self._unanswered.clear()
+        return lost

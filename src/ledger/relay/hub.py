@@ -1,0 +1,103 @@
+"""The listening end: takes the guests' commands in and hands their answers back."""
+
+import select
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from ledger import metrics
+from ledger.commands import Submission
+from ledger.relay import forms, place
+from ledger.relay.forms import Result
+from ledger.relay.link import Link, LinkLostError
+
+GUESTS_MAX = 256
+
+
+class Reply(msgspec.Struct, frozen=True, eq=False):
+    """Where the answer to a guest's command goes."""
+
+    link: Link
+    number: int
+
+
+Arrived = tuple[Submission, Reply]
+
+
+class Hub:
+    """Listens for guests. For one thread."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._guests: dict[int, Link] = {}
+        self._welcome: set[int] = set()  # those that have said which version they are of
+
+    def watched(self) -> Iterator[tuple[int, int]]:
+        """Descriptors, and which of poll's events `handle` wants to be told of."""
+        if len(self._guests) < GUESTS_MAX:
+            yield self._listener.fileno(), select.POLLIN
+        for descriptor, link in self._guests.items():
+            yield descriptor, link.events
+
+    def handle(self, ready: Iterable[tuple[int, int]]) -> list[Arrived]:
+        """Commands that have come, of all guests."""
+        arrived: list[Arrived] = []
+        for descriptor, events in ready:
+            if descriptor == self._listener.fileno():
+                self._let_in()
+            elif link := self._guests.get(descriptor):
+                try:
+                    link.flush()
+                    if events & ~select.POLLOUT:
+                        arrived += self._read(descriptor, link)
+                except (LinkLostError, msgspec.DecodeError):
+                    self._drop(descriptor)
+        return arrived
+
+    def answer(self, answers: Sequence[tuple[Reply, Result]]) -> None:
+        """Send results to whom they belong; a guest that is gone asks the log itself."""
+        by_link: dict[Link, list[tuple[int, Result]]] = {}
+        for reply, result in answers:
+            by_link.setdefault(reply.link, []).append((reply.number, result))
+        for link, numbered in by_link.items():
+            descriptor = link.fileno()
+            if self._guests.get(descriptor) is link:
+                try:
+                    link.send(forms.encode_answers(numbered))
+                except LinkLostError:
+                    self._drop(descriptor)
+
+    def close(self) -> None:
+        """Let nobody in any more, and every guest go."""
+        self._listener.close()
+        for descriptor in list(self._guests):
+            self._drop(descriptor)
+
+    def _let_in(self) -> None:
+        try:
+            connected, _ = self._listener.accept()
+        except OSError:
+            return
+        if not place.is_own(connected):
+            connected.close()
+            return
+        link = Link(connected)
+        self._guests[link.fileno()] = link
+        metrics.RELAY_GUESTS.set(len(self._guests))
+
+    def _read(self, descriptor: int, link: Link) -> Iterator[Arrived]:
+        for message in link.receive():
+            if descriptor in self._welcome:
+                for number, submission in forms.decode_commands(message):
+                    yield submission, Reply(link, number)
+            elif message == forms.VERSION:
+                self._welcome.add(descriptor)
+                link.send(forms.VERSION)
+            else:
+                raise LinkLostError("it is of another version")
+
+    def _drop(self, descriptor: int) -> None:
+        self._guests.pop(descriptor).close()
+        self._welcome.discard(descriptor)
+        metrics.RELAY_GUESTS.set(len(self._guests))

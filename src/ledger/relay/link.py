@@ -1,0 +1,80 @@
+"""Messages over a stream socket, each way, without waiting: a length, then so many bytes."""
+
+import select
+import socket
+import struct
+
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+UNSENT_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
+"""Whoever does not read is not written to for ever."""
+
+_READ_BYTES = 256 * 1024
+_LENGTH = struct.Struct("!I")
+
+
+class LinkLostError(Exception):
+    """The other end is gone, does not read, or sends what is no message."""
+
+
+class Link:
+    """One end of a connection. For one thread."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.settimeout(0)
+        self._socket = connected
+        self._read = bytearray()
+        self._unsent = bytearray()
+
+    def fileno(self) -> int:
+        """For `select.poll`, with `events`."""
+        return self._socket.fileno()
+
+    @property
+    def events(self) -> int:
+        """What is waited for: to read, always; to write, while something is unsent."""
+        return select.POLLIN | (select.POLLOUT if self._unsent else 0)
+
+    def send(self, message: bytes) -> None:
+        """Send, now or when there is room. Raises `LinkLostError`."""
+        if len(self._unsent) + len(message) > UNSENT_BYTES_MAX:
+            raise LinkLostError("it does not read")
+        self._unsent += _LENGTH.pack(len(message)) + message
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what there is room for. Raises `LinkLostError`."""
+        while self._unsent:
+            try:
+                sent = self._socket.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise LinkLostError(str(error)) from error
+            del self._unsent[:sent]
+
+    def receive(self) -> list[bytes]:
+        """The whole messages that have come. Raises `LinkLostError` once there will be no more."""
+        try:
+            read = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise LinkLostError(str(error)) from error
+        if not read:
+            raise LinkLostError("it is closed")
+        self._read += read
+        messages = []
+        while len(self._read) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._read)
+            if length > MESSAGE_BYTES_MAX:
+                raise LinkLostError("it sends too much")
+            end = _LENGTH.size + length
+            if len(self._read) < end:
+                break
+            messages.append(bytes(self._read[_LENGTH.size : end]))
+            del self._read[:end]
+        return messages
+
+    def close(self) -> None:
+        """Give the socket back; what is unsent is lost."""
+        self._socket.close()

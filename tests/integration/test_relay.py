@@ -1,0 +1,287 @@
+"""One process a host writes for the others; whatever becomes of it, nothing is lost or doubled."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import psycopg
+import pytest
+
+from databases import Database
+from ledger.batch import Outcome
+from ledger.errors import (
+    GenerationNotFoundError,
+    InsufficientTokensError,
+    KeyReusedError,
+    LedgerError,
+    PriceChangedError,
+    RateLimitedError,
+)
+from ledger.facts import GenerationRequested
+from ledger.identity import new_id
+from ledger.ledger import Ledger
+from ledger.relay import forms, guest, place
+from ledger_running import WAIT_SECONDS_MAX, result_of, wait_until, whole_log, writers_locked
+from ledger_samples import grant, keyed, opening, plain, release, request, settle
+
+SUPPORT = Path(__file__).parents[1] / "support"
+COMMITTERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'mintage committer'"""
+
+
+@contextmanager
+def sharing(url: str) -> Iterator[Ledger]:
+    ledger = Ledger(url, shares_writer=True)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def hub_process(url: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, str(SUPPORT / "relay_hub.py"), url], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hub AccountNotFoundError\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(name="hub")
+def hub_fixture(database: Database) -> Iterator[Ledger]:
+    with sharing(database.url) as hub:
+        hub.record(plain(opening("ann", tokens=1000)))
+        hub.record(plain(request(5, new_id())))
+        yield hub
+
+
+def is_guest(ledger: Ledger) -> bool:
+    relay = ledger.committer._relay
+    return relay is not None and relay._guest is not None
+
+
+def committers(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(COMMITTERS).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def refusal(ledger: Ledger, submission: Any) -> LedgerError:
+    with pytest.raises(LedgerError) as caught:
+        ledger.record(submission)
+    return caught.value
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_guest_s_commands_are_written_by_the_hub(database: Database) -> None:
+    with sharing(database.url) as other:
+        first, second = new_id(), new_id()
+        outcomes = [
+            other.record(plain(request(5, first))),
+            other.record(plain(settle(first))),
+            other.record(plain(request(7, second))),
+            other.record(plain(release(second))),
+        ]
+        assert committers(database.url) == 1
+    log = whole_log(database.url)
+    assert [outcome.entries for outcome in outcomes] == [(entry,) for entry in log[-4:]]
+    assert [(each.settled, each.held) for each in outcomes] == [
+        (entry.settled, entry.held) for entry in log[-4:]
+    ]
+    assert not any(outcome.replayed for outcome in outcomes)
+
+
+def test_refusals_and_replays_come_back_as_they_are(hub: Ledger, database: Database) -> None:
+    with sharing(database.url) as other:
+        asked = keyed(request(5, new_id()), "k", given="same")
+        first = other.record(asked)
+        again = hub.record(keyed(request(5, new_id()), "k", given="same"))
+        assert again.replayed
+        assert other.record(keyed(request(5, new_id()), "k", given="same")) == again
+        assert again.entries == first.entries
+        assert isinstance(
+            refusal(other, keyed(request(6, new_id()), "k", given="other")), KeyReusedError
+        )
+        short = refusal(other, plain(request(5000, new_id())))
+        assert isinstance(short, InsufficientTokensError)
+        assert (short.cost, short.available) == (5000, 1000 - first.held)
+        assert isinstance(refusal(other, plain(settle(new_id()))), GenerationNotFoundError)
+        assert committers(database.url) == 1
+
+
+def test_what_brings_statements_along_or_is_rare_is_written_by_whoever_was_asked(
+    hub: Ledger, database: Database
+) -> None:
+    with sharing(database.url) as other:
+        other.record(plain(request(5, new_id())))
+        assert committers(database.url) == 1
+        assert other.record(plain(grant(1))).settled == 1001
+        assert committers(database.url) == 2
+        assert (
+            hub.record(plain(request(5, new_id()))).settled
+            == other.record(plain(request(5, new_id()))).settled
+        )
+
+
+def spend(ledger: Ledger, commands: int) -> list[Outcome | BaseException]:
+    found: list[Outcome | BaseException] = []
+    for _ in range(commands):
+        try:
+            found.append(ledger.record(plain(request(1, new_id()))))
+        except LedgerError as error:
+            found.append(error)
+    return found
+
+
+def test_a_hub_that_is_killed_loses_and_doubles_nothing(database: Database) -> None:
+    callers, each = 8, 40
+    with hub_process(database.url) as process, sharing(database.url) as one:
+        one.record(plain(opening("ann", tokens=10_000)))
+        with sharing(database.url) as two, ThreadPoolExecutor(2 * callers) as threads:
+            one.record(plain(request(1, new_id())))
+            two.record(plain(request(1, new_id())))
+            working = [
+                threads.submit(spend, ledger, each) for ledger in (one, two) for _ in range(callers)
+            ]
+            time.sleep(0.1)
+            with writers_locked(database.url):
+                time.sleep(0.1)  # so that the hub has commands that it cannot answer
+                process.send_signal(signal.SIGKILL)
+                process.wait(WAIT_SECONDS_MAX)
+            results = [result for each in working for result in each.result(WAIT_SECONDS_MAX)]
+            # One of the two listens now, and writes for the other.
+            before = committers(database.url)
+            one.record(plain(request(1, new_id())))
+            two.record(plain(request(1, new_id())))
+            assert committers(database.url) == before
+    outcomes = [result for result in results if isinstance(result, Outcome)]
+    assert len(outcomes) == len(results) == 2 * callers * each
+    assert not any(outcome.replayed for outcome in outcomes)
+    told = {entry for outcome in outcomes for entry in outcome.entries}
+    asked = [e for e in whole_log(database.url) if isinstance(e.fact, GenerationRequested)]
+    assert len(told) == len(outcomes) == len(asked) - 4
+    assert told <= set(asked)
+
+
+def test_a_hub_that_is_stopped_is_left(database: Database) -> None:
+    with (
+        hub_process(database.url) as process,
+        sharing(database.url) as other,
+        patch.object(guest, "ANSWER_SECONDS_MAX", 0.5),
+    ):
+        other.record(plain(opening("ann", tokens=1000)))
+        other.record(plain(request(1, new_id())))
+        assert is_guest(other)
+        process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        late = other.record(plain(request(1, new_id())))
+        assert 0.4 < time.monotonic() - began < 5
+        assert (late.held, late.replayed) == (2, False)
+        began = time.monotonic()
+        held = [each.held for each in spend(other, 5) if isinstance(each, Outcome)]
+        assert held == [3, 4, 5, 6, 7]
+        assert time.monotonic() - began < 2
+        # What the hub had taken in stands in its socket: it is found in the log, not done again.
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+    assert len(whole_log(database.url)) == 2 + 7
+
+
+def test_another_version_is_not_talked_to(database: Database) -> None:
+    with hub_process(database.url), sharing(database.url) as other:
+        other.record(plain(opening("ann", tokens=1000)))
+        with patch.object(forms, "VERSION", b"of tomorrow"):
+            assert other.record(plain(request(1, new_id()))).held == 1
+            assert not is_guest(other)
+
+
+@pytest.mark.usefixtures("hub")
+def test_another_user_is_not_talked_to(database: Database) -> None:
+    with sharing(database.url) as other, patch.object(place, "is_own", lambda _: False):
+        assert other.record(plain(request(1, new_id()))).held == 6
+        assert committers(database.url) == 2
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"\xff" * 100, b"\x00\x00\x00\x05hello", forms.VERSION, b"\x00\x00\x00\x20"],
+    ids=["nothing", "too long", "no version", "no length", "half a message"],
+)
+def test_what_is_no_message_costs_nobody_else_anything(database: Database, sent: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+        stranger.connect(place.name_of(database.url))
+        stranger.sendall(sent)
+        with sharing(database.url) as other:
+            assert other.record(plain(request(1, new_id()))).held == 6
+            assert committers(database.url) == 1
+
+
+def test_a_welcome_guest_that_sends_rubbish_is_dropped(hub: Ledger, database: Database) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+        stranger.settimeout(WAIT_SECONDS_MAX)
+        stranger.connect(place.name_of(database.url))
+        stranger.sendall(len(forms.VERSION).to_bytes(4, "big") + forms.VERSION)
+        assert stranger.recv(100)[4:] == forms.VERSION
+        stranger.sendall(b"\x00\x00\x00\x02\x91\xc0")
+        assert stranger.recv(100) == b""
+    assert hub.record(plain(request(1, new_id()))).held == 6
+
+
+def test_a_hub_that_closes_answers_what_it_has_taken_in(database: Database) -> None:
+    hub = Ledger(database.url, shares_writer=True)
+    hub.record(plain(opening("ann", tokens=1000)))
+    hub.record(plain(request(1, new_id())))
+    with sharing(database.url) as other, ThreadPoolExecutor(12) as threads:
+        other.record(plain(request(1, new_id())))
+        asked: list[Future[Outcome]] = []
+        with writers_locked(database.url):
+            asked += [threads.submit(other.record, plain(request(1, new_id()))) for _ in range(10)]
+            wait_until(lambda: hub.committer._writing, "the hub at the lock")
+            closed = threads.submit(hub.close)
+            time.sleep(0.1)
+            assert not closed.done()
+        closed.result(WAIT_SECONDS_MAX)
+        results = [result_of(each) for each in asked]
+        assert sorted(r.held for r in results if isinstance(r, Outcome)) == list(range(3, 13))
+        assert other.record(plain(request(1, new_id()))).held == 13
+    assert len(whole_log(database.url)) == 2 + 13
+
+
+def test_a_guest_that_closes_waits_for_its_answers(hub: Ledger, database: Database) -> None:
+    closing = Ledger(database.url, shares_writer=True)
+    with ThreadPoolExecutor(12) as threads:
+        closing.record(plain(request(1, new_id())))
+        with writers_locked(database.url):
+            asked = [threads.submit(closing.record, plain(request(1, new_id()))) for _ in range(10)]
+            wait_until(lambda: hub.committer._writing, "the hub at the lock")
+            closed = threads.submit(closing.close)
+            time.sleep(0.1)
+            assert not closed.done()
+        closed.result(WAIT_SECONDS_MAX)
+        assert all(isinstance(result_of(each), Outcome) for each in asked)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InsufficientTokensError(5, 3), PriceChangedError(7), RateLimitedError(9), LedgerError("x")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_keeps_what_it_says(error: LedgerError) -> None:
+    ((number, found),) = forms.decode_answers(forms.encode_answers([(3, error)]))
+    assert (number, type(found), vars(found)) == (3, type(error), vars(error))
