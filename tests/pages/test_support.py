@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from browser import Visitor, axe, check_fit
+from browser import Visitor, axe, look
 from sheets import Sheets, sheets_of
 from website import Website
 
@@ -234,20 +234,16 @@ def test_nothing_is_in_anybodys_way(
     page = visit(site.account(), role="admin", language=language, color_scheme=scheme).page(
         f"/support?q={told}"
     )
-    assert axe(page) == []
-    check_fit(page, f"{name}-found")
+    look(page, f"{name}-found")
     page.get_by_role("link", name=HOSTILE).click()
     page.locator(".changes summary").first.click()
-    assert axe(page) == []
-    check_fit(page, f"{name}-account")
+    look(page, f"{name}-account")
     page.goto(f"{page.url}?event=3&at=2001-01-01T00:00")
     assert axe(page) == []
     page.goto(f"{page.url.partition('?')[0]}?event=3")
-    assert axe(page) == []
-    check_fit(page, f"{name}-past")
+    look(page, f"{name}-past")
     page.locator(".holds a").click()
     page.locator(".changes summary").click()
-    assert axe(page) == []
-    check_fit(page, f"{name}-generation")
+    look(page, f"{name}-generation")
     page.goto("/support?q=nobody-is-called-that")
     assert axe(page) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser import Visitor, axe, check_fit
+from browser import Visitor, axe, check_fit, look
 from sheets import Sheets, sheets_of
 from website import Website
 
@@ -154,11 +154,9 @@ def test_nothing_is_in_anybodys_way(
 ) -> None:
     name = f"transactions-{language}-{scheme}"
     page = visit(storied, language=language, color_scheme=scheme).page("/transactions")
-    assert axe(page) == []
-    check_fit(page, name)
+    look(page, name)
     poor = site.account(tokens=0)
     page = visit(poor, language=language, color_scheme=scheme).page("/transactions")
-    assert axe(page) == []
-    check_fit(page, f"{name}-empty")
+    look(page, f"{name}-empty")
     page.goto("/transactions?type=token_refund")
     assert axe(page) == []
