@@ -20,7 +20,7 @@ from api.generations import handlers as generations
 from api.http.auth import requires
 from api.http.bodies import BODY_BYTES_MAX
 from api.http.parameters import strict_query
-from api.images import files
+from api.images import archive, files
 from api.images import handlers as images
 from api.pages.routes import page_handlers
 from api.prompts import handlers as prompts
@@ -64,6 +64,7 @@ def route_handlers(reference_max_bytes: int) -> list[ControllerRouterHandler]:
                 images.content,
                 images.thumbnail,
                 images.download,
+                archive.download_many,
             ],
             guards=[requires("user"), strict_query],
             tags=["images"],

@@ -6,9 +6,9 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from api.audit.slots import ExportSlots
 from api.generations.flights import Flights
 from api.generations.watcher import Watcher
+from api.http.slots import ExportSlots
 from api.settings import Settings, SettingsError
 from api.storing import build_storage
 from api.threads import CONNECTIONS_MAX, Threads
@@ -17,6 +17,8 @@ from ledger.ledger import Ledger
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
+DOWNLOADS_EACH_MAX = 2
+"""As many long downloads may one account have under way: the slots are everybody's."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     watcher: Watcher
     flights: Flights
     exports: ExportSlots
+    downloads: ExportSlots
 
     def open(self) -> None:
         """Begin to connect, without waiting for it: a database that is down may come back."""
@@ -74,4 +77,5 @@ def build_services(settings: Settings) -> Services:
         watcher=Watcher(url),
         flights=Flights(),
         exports=ExportSlots(),
+        downloads=ExportSlots(DOWNLOADS_EACH_MAX),
     )

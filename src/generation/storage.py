@@ -64,18 +64,23 @@ def check_link_seconds(expires_seconds: int) -> None:
         raise ValueError(f"a link lives 1 to {LINK_SECONDS_MAX} seconds, not {expires_seconds}")
 
 
-def content_disposition(download_name: str) -> str:
-    """Build an `attachment` header of RFC 6266: safe for any name, and it keeps Chinese ones."""
+def file_name(text: str) -> str:
+    """Make a file's name of any text: one that is safe everywhere, and keeps Chinese."""
     kept = "".join(
         "_" if c in '/\\:*?"<>|%' else c
-        for c in unicodedata.normalize("NFC", download_name)
+        for c in unicodedata.normalize("NFC", text)
         if unicodedata.category(c)[0] != "C"
     )
     stem, dot, extension = kept.rpartition(".")
     if len(kept) > DOWNLOAD_NAME_CHARACTERS_MAX > len(dot + extension):
         kept = stem[: DOWNLOAD_NAME_CHARACTERS_MAX - len(dot + extension)] + dot + extension
     # A leading dot would hide the file, or climb; a trailing one is lost on Windows.
-    name = kept[:DOWNLOAD_NAME_CHARACTERS_MAX].strip(" .") or "image"
+    return kept[:DOWNLOAD_NAME_CHARACTERS_MAX].strip(" .") or "image"
+
+
+def content_disposition(download_name: str) -> str:
+    """Build an `attachment` header of RFC 6266, with a name made safe."""
+    name = file_name(download_name)
     fallback = "".join(c if " " <= c <= "~" else "_" for c in name)
     return f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{quote(name, safe='')}"
 

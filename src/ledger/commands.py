@@ -28,6 +28,7 @@ class ChangeMembership(msgspec.Struct, frozen=True, kw_only=True):
 
     account_id: str
     is_member: bool
+    note_id: UUID | None = None
 
 
 class GrantTokens(msgspec.Struct, frozen=True, kw_only=True):

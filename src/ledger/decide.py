@@ -62,7 +62,7 @@ def decide(
         case ChangeMembership():
             if command.is_member == account.is_member:
                 return ()
-            return (MembershipChanged(is_member=command.is_member),)
+            return (MembershipChanged(is_member=command.is_member, note_id=command.note_id),)
         case GrantTokens():
             return (_grant(account, command, earlier),)
         case RevokeTokens():

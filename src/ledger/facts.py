@@ -90,11 +90,12 @@ class AccountOpened(msgspec.Struct, frozen=True, kw_only=True):
     is_member: bool
 
 
-class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
+class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Membership begins or ends; past requests are untouched."""
 
     TOPIC: ClassVar[str] = "membership_changed:1"
     is_member: bool
+    note_id: UUID | None = None
 
 
 class TokensGranted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,7 +3,7 @@
 `before` is where the last page ended, exclusive, so pages stay right while new rows arrive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -30,6 +30,10 @@ SELECT * FROM transactions
 WHERE account_id = %(account_id)s AND position < %(before)s
     AND (%(type)s::text IS NULL OR type = %(type)s)
 ORDER BY position DESC LIMIT %(limit)s"""
+_TRANSACTION_COUNT = b"""
+SELECT count(*) FROM transactions
+WHERE account_id = %(account_id)s AND position < %(before)s
+    AND (%(type)s::text IS NULL OR type = %(type)s)"""
 # Open ones are queued until a worker has claimed them.
 _GENERATIONS = b"""
 SELECT * FROM generations AS g
@@ -42,6 +46,8 @@ WHERE account_id = %(account_id)s AND position < %(before)s
         ELSE %(status)s::text IS NULL OR outcome = %(status)s
     END
 ORDER BY position DESC LIMIT %(limit)s"""
+_GENERATIONS_BY_ID = b"""
+SELECT * FROM generations WHERE account_id = %(account_id)s AND id = ANY (%(ids)s)"""
 # A join, since a subquery for the column is planned as one hash of everybody's favorites.
 _IMAGES = b"""
 SELECT i.*, f.image_id IS NOT NULL AS favorite
@@ -57,6 +63,7 @@ _IMAGE_PAGE = (
 ORDER BY i.position DESC, i.ordinal DESC LIMIT %(limit)s"""
 )
 _IMAGE = _IMAGES + b" AND i.id = %(image_id)s"
+_IMAGES_BY_ID = _IMAGES + b" AND i.id = ANY (%(ids)s)"
 _IMAGES_OF = _IMAGES + b" AND i.position = ANY (%(charges)s) ORDER BY i.position, i.ordinal"
 
 
@@ -137,6 +144,20 @@ def list_transactions(
     return _rows(connection, TransactionRow, _TRANSACTIONS, bounds | {"type": type})
 
 
+def count_transactions(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    *,
+    type: TransactionType | None = None,  # noqa: A002 - the field's own word
+    before: int,
+) -> int:
+    """How many lines the statement has at positions below `before`."""
+    values = {"account_id": account_id, "before": before, "type": type}
+    row = connection.execute(_TRANSACTION_COUNT, values).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def list_generations(
     connection: psycopg.Connection[Any],
     account_id: str,
@@ -148,6 +169,15 @@ def list_generations(
     """List at most `limit` generations whose requests stand below `before`."""
     bounds = {"account_id": account_id, "before": _before(before), "limit": _limit(limit)}
     return _rows(connection, GenerationRow, _GENERATIONS, bounds | {"status": status})
+
+
+def get_generations(
+    connection: psycopg.Connection[Any], account_id: str, generation_ids: Collection[UUID]
+) -> dict[UUID, GenerationRow]:
+    """Those of the generations that this account has."""
+    parameters = {"account_id": account_id, "ids": list(generation_ids)}
+    rows = _rows(connection, GenerationRow, _GENERATIONS_BY_ID, parameters)
+    return {row.id: row for row in rows}
 
 
 def list_images(
@@ -181,6 +211,14 @@ def get_image(
     """The image, or None where this account has none of that id."""
     found = _rows(connection, ImageRow, _IMAGE, {"account_id": account_id, "image_id": image_id})
     return found[0] if found else None
+
+
+def get_images(
+    connection: psycopg.Connection[Any], account_id: str, image_ids: Sequence[UUID]
+) -> dict[UUID, ImageRow]:
+    """Those of the images that this account has."""
+    parameters = {"account_id": account_id, "ids": list(image_ids)}
+    return {row.id: row for row in _rows(connection, ImageRow, _IMAGES_BY_ID, parameters)}
 
 
 def images_of(

@@ -75,6 +75,23 @@ def test_membership_name_and_role_change_and_keys_keep_their_role(api: Api) -> N
     refused(admin.patch("/v1/accounts/no%00body", json={"name": "x"}), 404, "NOT_FOUND")
 
 
+def test_a_note_says_why_membership_changed(api: Api) -> None:
+    admin = api.admin()
+    account_id = api.account()
+    url = f"/v1/accounts/{account_id}"
+    assert admin.patch(url, json={"is_member": True, "note": "a year, paid"}).is_success
+    timeline = f"/v1/audit/accounts/{account_id}/timeline"
+    newest = admin.get(timeline).json()["items"][0]
+    assert (newest["type"], newest["note"]) == ("MembershipChanged", "a year, paid")
+    assert admin.patch(url, json={"is_member": True, "note": "again"}).is_success
+    assert admin.patch(url, json={"is_member": False}).is_success
+    items = admin.get(timeline).json()["items"]
+    assert [item["note"] for item in items[:2]] == [None, "a year, paid"]
+    assert items[0]["data"] == {"is_member": False}
+    problem = refused(admin.patch(url, json={"name": "x", "note": "y"}), 422, "INVALID_INPUT")
+    assert fields(problem) == ["note"]
+
+
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [

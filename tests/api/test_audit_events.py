@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import structlog
 
-from api.audit import exports, slots
+from api.http import exports, slots
 from api_client import Api, serving, settings_for
 from databases import Database, TestServer
 from problems import fields, refused
@@ -266,7 +266,7 @@ def test_bad_input_names_its_field(
 ) -> None:
     answer = api.admin().get(f"{URL}?{query}", headers=headers)
     assert fields(refused(answer, 422, "INVALID_INPUT")) == [field]
-    assert api.services.exports._taken == 0
+    assert api.services.exports.taken == 0
 
 
 def test_a_cursor_is_of_its_own_list_and_of_pages(api: Api) -> None:
@@ -322,7 +322,7 @@ def test_what_cannot_be_recorded_is_not_answered(long_database: Database, tmp_pa
         try:
             for headers in ({}, NDJSON, CSV):
                 refused(client.get(URL, headers=headers), 503, "UNAVAILABLE")
-            assert api.services.exports._taken == 0
+            assert api.services.exports.taken == 0
         finally:
             owner.execute(f"GRANT INSERT {columns} ON audit_reads TO mintage_app".encode())
 
@@ -334,13 +334,13 @@ def test_a_long_export_holds_no_connection_while_it_waits_and_is_whole(long_api:
         chunks = answer.iter_bytes()
         data = next(chunks)
         _until_quiet(long_api)
-        assert long_api.services.exports._taken == 1
+        assert long_api.services.exports.taken == 1
         for chunk in chunks:
             data += chunk
     *events, end = [json.loads(line) for line in data.splitlines()]
     assert [event["version"] for event in events] == list(range(1, LONG + 1))
     assert end == {"end": True, "count": LONG}
-    _until(lambda: long_api.services.exports._taken == 0)
+    _until(lambda: long_api.services.exports.taken == 0)
 
 
 @pytest.mark.parametrize("headers", [NDJSON, CSV], ids=["ndjson", "csv"])
@@ -367,7 +367,7 @@ def test_a_database_that_dies_in_the_middle_cuts_the_connection(
     data += b"".join(rest)
     assert b'"end"' not in data
     assert 0 < data.count(b"\n") < LONG
-    _until(lambda: long_api.services.exports._taken == 0)
+    _until(lambda: long_api.services.exports.taken == 0)
     assert any(line["event"] == "export cut off" for line in logs)
     _until(lambda: client.get(f"{URL}?limit=1").status_code == 200)
 
@@ -377,7 +377,7 @@ def test_whoever_hangs_up_leaves_nothing_behind(long_api: Api) -> None:
     for headers in (NDJSON, CSV):
         with client.stream("GET", f"{URL}?account=long", headers=headers) as answer:
             next(answer.iter_bytes())
-        _until(lambda: long_api.services.exports._taken == 0)
+        _until(lambda: long_api.services.exports.taken == 0)
         _until_quiet(long_api)
 
 
@@ -410,7 +410,7 @@ def test_whoever_takes_nothing_is_hung_up(long_api: Api, monkeypatch: pytest.Mon
     with client.stream("GET", f"{URL}?account=long", headers=NDJSON) as answer:
         chunks = answer.iter_bytes()
         next(chunks)
-        _until(lambda: long_api.services.exports._taken == 0)
+        _until(lambda: long_api.services.exports.taken == 0)
         with pytest.raises(httpx.RemoteProtocolError):
             list(chunks)
 
@@ -427,7 +427,7 @@ def test_more_exports_than_one_process_gives_are_told_to_come_again(
         assert "export" in problem["detail"]
         assert int(other.get(URL, headers=CSV).headers["Retry-After"]) >= 1
         assert other.get(URL).status_code == 200
-    _until(lambda: long_api.services.exports._taken == 0)
+    _until(lambda: long_api.services.exports.taken == 0)
     assert lines(client.get(f"{URL}?limit=1", headers=NDJSON))[-1]["count"] == 1
 
 

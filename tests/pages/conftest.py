@@ -11,7 +11,8 @@ from website import Website, website
 Visit = Callable[..., Visitor]
 
 
-# For no longer: while Playwright runs, no other test of this thread can run an event loop.
+# For no longer than a module: while Playwright runs, no test of this thread can run an event loop,
+# and a package without an __init__.py lasts, to pytest, until the session ends.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The browser of a module's tests."""

@@ -8,6 +8,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from api.accounts.store import WRITE_NOTE
 from api.audit.recording import recorded
 from api.generations.seeing import request_of
 from api.http.auth import Principal, requires
@@ -35,7 +36,6 @@ from ledger.identity import input_hash, new_id
 from projections.reads import TransactionType
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX, examples=[100])]
-_NOTE = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"
 _TYPES: dict[str, TransactionType] = {
     "welcome": "token_grant",
     "promo": "token_grant",
@@ -206,7 +206,7 @@ async def _record(
     beside: tuple[Beside, ...] = ()
     if note_id is not None:
         note = (note_id, command.account_id, caller.actor, data.note)
-        beside = (Beside(_NOTE, note),)
+        beside = (Beside(WRITE_NOTE, note),)
     outcome: Outcome = await services.ledger.record_async(
         Submission(
             command=command,

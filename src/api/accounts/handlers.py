@@ -8,14 +8,16 @@ from litestar import patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from api.accounts.store import CREATE_PROFILE, change_profile, numbers_of, profile_of
+from api.accounts.store import CREATE_PROFILE, WRITE_NOTE, change_profile, numbers_of, profile_of
 from api.audit.recording import recorded
 from api.http.auth import Principal, Role, requires
-from api.http.ids import AccountId, Email, Name, is_id
+from api.http.ids import AccountId, Email, Name, Note, is_id
 from api.http.schemas import Position
 from api.openapi.documented import refusals
+from api.problems.field_errors import invalid
 from api.problems.refusals import NotFoundError
 from api.services import Services
+from api.texts.i18n import msg
 from api.threads import Connection
 from ledger.commands import Beside, ChangeMembership, OpenAccount, Submission
 from ledger.facts import AMOUNT_MAX
@@ -49,11 +51,15 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed. Keys keep the role that they were made with."""
+    """What is given is changed. Keys keep the role that they were made with.
+
+    `note` says why membership begins or ends, and stands with that alone.
+    """
 
     is_member: bool | None = None
     name: Name | None = None
     role: Role | None = None
+    note: Note | None = None
 
 
 @post(
@@ -93,12 +99,18 @@ async def change(
     The answer shows the account, so it is recorded as a read. The fact comes before the profile:
     where the log is out of reach, nothing is changed.
     """
+    if data.note is not None and data.is_member is None:
+        raise invalid("note", msg("Stands with a change of membership only."))
     await recorded(services, caller, "account", account_id=account_id)
     if not is_id(account_id):
         raise NotFoundError
     if data.is_member is not None:
-        command = ChangeMembership(account_id=account_id, is_member=data.is_member)
-        await services.ledger.record_async(Submission(command=command, actor=caller.actor))
+        note_id = new_id() if data.note else None
+        command = ChangeMembership(account_id=account_id, is_member=data.is_member, note_id=note_id)
+        note = Beside(WRITE_NOTE, (note_id, account_id, caller.actor, data.note))
+        await services.ledger.record_async(
+            Submission(command=command, actor=caller.actor, beside=(note,) if note_id else ())
+        )
     if not await services.threads.query(change_profile, account_id, name=data.name, role=data.role):
         raise NotFoundError
     return await services.threads.query(account_document, services.ledger, account_id)

@@ -12,6 +12,7 @@ from api.threads import Connection
 from ledger.ledger import Ledger
 
 CREATE_PROFILE = "INSERT INTO profiles (account_id, email, name) VALUES (%s, %s, %s)"
+WRITE_NOTE = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"
 _PROFILE = "SELECT account_id, email, name, role, created_at FROM profiles WHERE account_id = %s"
 _CHANGE = """
 UPDATE profiles SET name = coalesce(%(name)s, name), role = coalesce(%(role)s, role)

@@ -1,51 +1,77 @@
-"""The statement of account."""
+"""The statement of account: a page as JSON, or all of it as CSV."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from api.accounts.operations import StatementOperation
+from api.accounts.statements import CSV, lines_of, statement_csv
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
+from api.http.cursors import LIMIT_DEFAULT, LIMIT_MAX, CursorParameter, Listing, Page
+from api.http.exports import Export
+from api.http.negotiation import best_match
 from api.http.schemas import Transaction
 from api.openapi.documented import refusals
+from api.problems.field_errors import invalid
 from api.services import Services
-from api.texts.i18n import Locale
+from api.texts.i18n import Locale, msg
 from api.texts.wording import describe_transaction
-from projections.level import ensure_level
-from projections.reads import TransactionRow, TransactionType, list_transactions
+from projections.reads import TransactionRow, TransactionType
+
+JSON = "application/json"
+
+TypeParameter = Annotated[TransactionType | None, QueryParameter(description="Only those.")]
 
 
-@get("/transactions", summary="My statement", responses=refusals("INVALID_INPUT"))
+@get(
+    "/transactions",
+    operation_class=StatementOperation,
+    summary="My statement",
+    responses=refusals("INVALID_INPUT", "RATE_LIMITED"),
+)
 async def list_mine(
     *,
+    request: Request[Any, Any, Any],
     services: NamedDependency[Services],
     caller: NamedDependency[Principal],
     locale: NamedDependency[Locale],
-    type: Annotated[TransactionType | None, QueryParameter(description="Only those.")] = None,  # noqa: A002 - the field's own word
+    type: TypeParameter = None,  # noqa: A002 - the field's own word
     cursor: CursorParameter = None,
-    limit: LimitParameter = LIMIT_DEFAULT,
-) -> Page[Transaction]:
-    """Newest first; holds are no transactions, what they became is."""
-    account_id = caller.account
-    listing = Listing("transactions", account=account_id, type=type)
+    limit: Annotated[
+        int | None,
+        QueryParameter(
+            ge=1,
+            le=LIMIT_MAX,
+            description="How many lines; 20 unless told in a page, all of them in a CSV.",
+        ),
+    ] = None,
+) -> Response[Page[Transaction]] | Export:
+    """Newest first; holds are no transactions, what they became is.
+
+    As `text/csv` the whole statement, however long. `Mintage-Count` is its number of lines: one
+    with less was cut off. An apostrophe stands before what a spreadsheet would run.
+    """
+    if best_match(request, [JSON, CSV]) == CSV:
+        if cursor is not None:
+            raise invalid("cursor", msg("Is of pages only: an export is whole."))
+        return await statement_csv(services, caller.account, locale, type=type, limit=limit)
+    listing = Listing("transactions", account=caller.account, type=type)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
-
-    def read() -> list[TransactionRow]:
-        ensure_level(services.pool, account_id, views=("transactions",))
-        with services.pool.connection() as connection:
-            return list_transactions(
-                connection, account_id, type=type, before=before, limit=limit + 1
-            )
-
-    rows = await services.threads.read_view(read)
-    return listing.page(
-        rows, limit, lambda row: _transaction(row, locale), lambda row: (row.position,)
+    size = limit or LIMIT_DEFAULT
+    rows = await services.threads.read_view(
+        lines_of, services, caller.account, type=type, before=before, limit=size + 1
+    )
+    return Response(
+        listing.page(
+            rows, size, lambda row: transaction_of(row, locale), lambda row: (row.position,)
+        )
     )
 
 
-def _transaction(row: TransactionRow, locale: Locale) -> Transaction:
+def transaction_of(row: TransactionRow, locale: Locale) -> Transaction:
+    """The wire form of a line."""
     return Transaction(
         id=row.id,
         type=row.type,

@@ -9,12 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from api.audit.asked import ACTOR_CHARACTERS_MAX, LIMIT_MAX, Asked, Order
-from api.audit.exports import Export, count_of, pieces
+from api.audit.exports import count_of, pieces
 from api.audit.formats import Csv, Format, Ndjson
 from api.audit.operations import EventsOperation
 from api.audit.recording import recorded
 from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter
+from api.http.exports import Export
 from api.http.ids import NO_NUL
 from api.http.negotiation import best_match
 from api.http.parameters import AccountParameter
@@ -171,7 +172,7 @@ def _look(connection: Connection, asked: Asked, place: int | None, limit: int) -
 
 async def _export(services: Services, caller: Principal, asked: Asked, form: Format) -> Export:
     is_csv = isinstance(form, Csv)
-    services.exports.take()
+    services.exports.take(caller.actor)
     try:
         position, seen = await services.threads.export(_begin, asked)
         await recorded(
@@ -188,11 +189,12 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
             headers["Mintage-Count"] = str(await count_of(services, seen.walk, asked.limit))
             headers["Content-Disposition"] = f'attachment; filename="events-{position}.csv"'
     except BaseException:
-        services.exports.give_back()
+        services.exports.give_back(caller.actor)
         raise
     return Export(
         pieces(services, seen.walk, form, descending=asked.descending, limit=asked.limit),
         slots=services.exports,
+        taker=caller.actor,
         media_type=CSV if is_csv else NDJSON,
         headers=headers,
     )

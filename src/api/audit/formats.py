@@ -58,11 +58,11 @@ class Csv:
 
     def head(self) -> bytes:
         """The columns' names."""
-        return _rows([COLUMNS])
+        return rows([COLUMNS])
 
     def lines(self, events: Sequence[Event]) -> bytes:
         """A row each."""
-        return _rows(
+        return rows(
             [
                 (
                     event.position,
@@ -88,7 +88,8 @@ def cell(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _rows(rows: Sequence[Sequence[Any]]) -> bytes:
+def rows(cells: Sequence[Sequence[Any]]) -> bytes:
+    """The rows as RFC 4180 has them; texts that others have written go through `cell` before."""
     out = io.StringIO()
-    csv.writer(out).writerows(rows)
+    csv.writer(out).writerows(cells)
     return out.getvalue().encode()

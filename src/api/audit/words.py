@@ -7,10 +7,10 @@ the settled balance; that, less what is held, is what is available. Notes are fo
 from collections.abc import Iterator
 from datetime import datetime
 
+from api.audit.documents import TimelineEvent, timeline_event
 from api.texts.i18n import Locale, Message, msg
 from api.texts.wording import describe_transaction
 from projections.audit.explain import Explanation
-from projections.audit.lines import Line
 
 HOLDS_MAX = 20
 """The most holds that have a line of their own."""
@@ -94,7 +94,7 @@ class _Words:
     def last(self) -> Iterator[str]:
         yield self._say(msg("The last movements, newest first:"))
         for line in self._told.movements:
-            what = self._say(_what(line))
+            what = self._say(what_happened(timeline_event(line)))
             yield f"  {_time(line.at)}  {signed(line.amount)} → {line.settled}  {what}"
         if not self._told.movements:
             yield f"  {self._say(msg('None yet.'))}"
@@ -117,18 +117,27 @@ class _Words:
         return message.text(self._locale)
 
 
-def _what(line: Line) -> Message:
-    match line.type:
+def what_happened(event: TimelineEvent) -> Message:
+    """An event in a few words; one that is not known here by its type."""
+    match event.type:
+        case "AccountOpened":
+            return msg("Account opened")
+        case "MembershipChanged" if event.data.get("is_member"):
+            return msg("Became a member")
+        case "MembershipChanged":
+            return msg("Membership ended")
         case "TokensGranted":
-            return describe_transaction(line.reason or "", line.title)
+            return describe_transaction(event.reason or "", event.title)
         case "TokensRevoked":
             return describe_transaction("revocation", None)
+        case "GenerationRequested":
+            return msg("Asked for: {title}", title=event.title)
         case "TokensConsumed":
-            return describe_transaction("generation", line.title)
+            return describe_transaction("generation", event.title)
         case "GenerationFailed":
-            return msg("Not charged ({reason}): {title}", reason=line.reason, title=line.title)
+            return msg("Not charged ({reason}): {title}", reason=event.reason, title=event.title)
         case _:
-            return Message("{type}", {"type": line.type})
+            return Message("{type}", {"type": event.type})
 
 
 def signed(amount: int) -> str:

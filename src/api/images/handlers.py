@@ -12,12 +12,12 @@ from api.generations.documents import image_of_row
 from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.schemas import Image
+from api.images.naming import download_name
 from api.openapi.documented import header, refusals
 from api.problems.refusals import NotFoundError
 from api.prompts.handlers import QueryText
 from api.services import Services
 from api.storing import LINK_SECONDS
-from generation.objects import EXTENSIONS
 from projections.level import ensure_level
 from projections.reads import ImageRow, get_image, list_images
 
@@ -138,8 +138,7 @@ async def download(
 ) -> Redirect:
     """With `Content-Disposition: attachment`."""
     row = await _find(services, caller, image_id)
-    name = f"{row.title}-{str(image_id)[-8:]}.{EXTENSIONS.get(row.mime_type, 'bin')}"
-    return _redirect(services, row.key, row.mime_type, name)
+    return _redirect(services, row.key, row.mime_type, download_name(row))
 
 
 async def _find(services: Services, caller: Principal, image_id: UUID) -> ImageRow:

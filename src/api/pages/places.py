@@ -1,7 +1,9 @@
 """Where to go next: addresses of ours that came by way of a browser."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Request
 
@@ -16,6 +18,11 @@ def local_path(text: str | None) -> str:
     if text and len(text) <= _CHARACTERS_MAX and _LOCAL.fullmatch(text):
         return text
     return HOME
+
+
+def address(path: str, query: Mapping[str, str]) -> str:
+    """The path with that query."""
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def here(request: Request[Any, Any, Any]) -> str:

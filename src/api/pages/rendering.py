@@ -1,5 +1,6 @@
 """Templates: where they are, what they may call, and what goes out with every page."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.template import TemplateConfig
 
+from api.audit.words import signed
 from api.pages.assets import asset
 from api.pages.language import chosen_locale
 from api.pages.places import here
@@ -39,7 +41,7 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         auto_reload=False,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
-    environment.globals.update(t=_text, asset=asset)
+    environment.globals.update(t=_text, asset=asset, signed=signed)
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
 
@@ -50,6 +52,7 @@ def page(
     viewer: Viewer | None,
     *,
     status: int = 200,
+    script_texts: Mapping[str, Message] = SCRIPT_TEXTS,
     **context: Any,
 ) -> Template:
     """The page, in the language that its reader has chosen, with all that keeps it safe."""
@@ -62,7 +65,7 @@ def page(
             "language": language_tag(locale),
             "path": request.url.path,
             "here": here(request),
-            "texts": _script_texts(locale),
+            "texts": _script_texts(script_texts, locale),
             **context,
         },
         status_code=status,
@@ -98,8 +101,8 @@ def content_security_policy(settings: Settings) -> str:
     )
 
 
-def _script_texts(locale: Locale) -> dict[str, Any]:
-    failures = {reason: text.text(locale) for reason, text in FAILURES.items()}
-    return {name: text.pattern(locale) for name, text in SCRIPT_TEXTS.items()} | {
-        "failures": failures
-    }
+def _script_texts(script_texts: Mapping[str, Message], locale: Locale) -> dict[str, Any]:
+    texts: dict[str, Any] = {name: text.pattern(locale) for name, text in script_texts.items()}
+    if script_texts is SCRIPT_TEXTS:
+        texts["failures"] = {reason: text.text(locale) for reason, text in FAILURES.items()}
+    return texts

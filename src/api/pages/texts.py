@@ -31,3 +31,12 @@ SCRIPT_TEXTS: Mapping[str, Message] = {
     "settingsWithReference": msg("{count} × {ratio}, with a reference image"),
     "imageOf": msg("{title}, picture {number}"),
 }
+
+LIST_TEXTS: Mapping[str, Message] = {
+    "unreachable": SCRIPT_TEXTS["unreachable"],
+    "gaveUp": SCRIPT_TEXTS["gaveUp"],
+    "retry": msg("Try again"),
+    "picked": msg("{count} selected"),
+    "tooManyPicked": msg("{count} selected; one zip holds {maximum} at most."),
+}
+"""Those of the gallery, the statement and support."""

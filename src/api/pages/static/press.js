@@ -1,5 +1,5 @@
 // One press of the button: sent until it is answered, always with its own key, so that it is done once.
-import { ask, isRefusal } from "./server.js";
+import { ask, isRefusal, newKey } from "./server.js";
 
 const SLOT = "mintage-press";
 const TRIES_MAX = 8;
@@ -52,10 +52,6 @@ function formOf(fields, file) {
   // Its name is nobody's business, and of no use.
   if (file) form.append("reference_image", file, "reference");
   return form;
-}
-
-function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function read() {

@@ -27,4 +27,9 @@ export async function ask(path, { method = "GET", headers = {}, body } = {}) {
   return document;
 }
 
+// An idempotency key. `randomUUID` is there for pages by HTTPS only.
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export const isRefusal = (error) => error instanceof Problem && error.status < 500;

@@ -1,7 +1,9 @@
 // What every page has: a balance that moves, and a menu that closes.
 import { start } from "./balance.js";
+import { keepZone } from "./zone.js";
 
 start();
+keepZone();
 
 for (const menu of document.querySelectorAll("details.menu")) {
   document.addEventListener("click", (event) => {

@@ -1,0 +1,60 @@
+"""Support's first page: finding an account."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.response import Template
+
+from api.audit.accounts import SearchText
+from api.audit.recording import recorded
+from api.audit.search import search_accounts
+from api.http.auth import Principal
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, Listing, Page
+from api.pages import rendering
+from api.pages.clock import Clock
+from api.pages.places import address
+from api.pages.texts import LIST_TEXTS
+from api.pages.viewer import Viewer
+from api.services import Services
+
+
+@get("/support", include_in_schema=False)
+async def find(
+    *,
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    caller: NamedDependency[Principal],
+    viewer: NamedDependency[Viewer],
+    clock: NamedDependency[Clock],
+    q: SearchText = None,
+    cursor: CursorParameter = None,
+) -> Template:
+    """Nobody is looked at, and nothing recorded, before something is asked for."""
+    text = (q or "").strip()
+    found: Page[Any] = Page([], None)
+    if text:
+        listing = Listing("support", q=text)
+        before = listing.places(cursor, tuple[datetime, str])
+        rows = await services.threads.audit(
+            search_accounts, text, before=before, limit=LIMIT_DEFAULT + 1
+        )
+        shown = [row.id for row in rows[:LIMIT_DEFAULT]]
+        await recorded(services, caller, "accounts_search", shown=shown, q=text, cursor=cursor)
+        found = listing.page(
+            rows, LIMIT_DEFAULT, lambda row: row, lambda row: (row.created_at.isoformat(), row.id)
+        )
+    more = {"q": text, "cursor": found.next_cursor} if found.next_cursor else None
+    return rendering.page(
+        request,
+        services,
+        "support.html",
+        viewer,
+        script_texts=LIST_TEXTS,
+        clock=clock,
+        reader=caller.actor,
+        q=text,
+        accounts=found.items,
+        more_url=address("/support", more) if more else None,
+    )
