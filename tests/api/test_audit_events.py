@@ -401,7 +401,7 @@ def test_a_process_that_goes_down_counts_no_further(
         client = support(api)
         api.services.watcher.stop_waiting()
         refused(client.get(f"{URL}?actor=cli", headers=CSV), 503, "UNAVAILABLE")
-        assert api.services.exports._taken == 0
+        assert api.services.exports.taken == 0
 
 
 def test_whoever_takes_nothing_is_hung_up(long_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,11 @@ from api.http.exports import Export
 from api.images.archive import IMAGES_MAX, IdsParameter, archive_of
 from api.pages.clock import Clock
 from api.pages.gallery import read_generation, read_roll
-from api.pages.places import address
+from api.pages.places import PartParameter, address
 from api.pages.rendering import page
 from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.problems.refusals import NotFoundError
-from api.prompts.handlers import QueryText
 from api.services import Services
 
 PATH = "/dashboard"
@@ -35,14 +34,14 @@ async def show(
     viewer: NamedDependency[Viewer],
     clock: NamedDependency[Clock],
     favorite: FromQuery[bool] = False,
-    q: QueryText = None,
+    q: PartParameter = None,
     cursor: CursorParameter = None,
     shown: Annotated[int, QueryParameter(ge=1, le=SHOWN_MAX)] = PAGE,
     generation: FromQuery[UUID | None] = None,
 ) -> Template:
     """Newest first. `shown` is how many were there before the page was loaded again."""
     text = (q or "").strip() or None
-    listing = Listing("gallery", account=viewer.account_id, favorite=favorite, q=text)
+    listing = Listing("images", account=viewer.account_id, favorite=favorite or None, q=text)
     if generation is not None:
         roll = await services.threads.read_view(
             read_generation, services, viewer.account_id, generation

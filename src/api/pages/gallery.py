@@ -71,8 +71,8 @@ def read_generation(services: Services, account_id: str, generation_id: UUID) ->
     ensure_level(services.pool, account_id, views=_VIEWS)
     with services.pool.connection() as connection:
         made = get_generations(connection, account_id, {generation_id})
-        images = images_of(connection, account_id, list(made.values()))
-    return Roll(shots=[_shot(row, made[each]) for each, rows in images.items() for row in rows])
+        rows = images_of(connection, account_id, list(made.values())).get(generation_id, [])
+    return Roll(shots=[_shot(row, made[generation_id]) for row in rows])
 
 
 def _shot(row: ImageRow, made: GenerationRow | None) -> Shot:

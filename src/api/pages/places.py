@@ -2,15 +2,23 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from litestar import Request
+from litestar.params import QueryParameter
+
+from api.http.ids import QUERY_CHARACTERS_MAX
 
 HOME = "/generate"
 _CHARACTERS_MAX = 500
 # Nothing that a browser could take for another host, whatever it does with backslashes.
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+
+PartParameter = Annotated[
+    str | None, QueryParameter(max_length=QUERY_CHARACTERS_MAX, pattern=r"^[^\u0000-\u001f]*$")
+]
+"""A search field's text, which a form sends empty as well."""
 
 
 def local_path(text: str | None) -> str:

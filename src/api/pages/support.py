@@ -7,14 +7,13 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
-from api.audit.accounts import SearchText
 from api.audit.recording import recorded
 from api.audit.search import search_accounts
 from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, Listing, Page
-from api.pages import rendering
 from api.pages.clock import Clock
-from api.pages.places import address
+from api.pages.places import PartParameter, address
+from api.pages.rendering import page
 from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
 from api.services import Services
@@ -28,25 +27,33 @@ async def find(
     caller: NamedDependency[Principal],
     viewer: NamedDependency[Viewer],
     clock: NamedDependency[Clock],
-    q: SearchText = None,
+    q: PartParameter = None,
     cursor: CursorParameter = None,
 ) -> Template:
     """Nobody is looked at, and nothing recorded, before something is asked for."""
     text = (q or "").strip()
     found: Page[Any] = Page([], None)
     if text:
-        listing = Listing("support", q=text)
+        listing = Listing("audit_accounts", q=text)
         before = listing.places(cursor, tuple[datetime, str])
         rows = await services.threads.audit(
             search_accounts, text, before=before, limit=LIMIT_DEFAULT + 1
         )
-        shown = [row.id for row in rows[:LIMIT_DEFAULT]]
-        await recorded(services, caller, "accounts_search", shown=shown, q=text, cursor=cursor)
         found = listing.page(
             rows, LIMIT_DEFAULT, lambda row: row, lambda row: (row.created_at.isoformat(), row.id)
         )
+        shown = [account.id for account in found.items]
+        await recorded(
+            services,
+            caller,
+            "accounts_search",
+            shown=shown,
+            q=text,
+            cursor=cursor,
+            limit=LIMIT_DEFAULT,
+        )
     more = {"q": text, "cursor": found.next_cursor} if found.next_cursor else None
-    return rendering.page(
+    return page(
         request,
         services,
         "support.html",

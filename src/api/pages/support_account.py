@@ -45,7 +45,7 @@ async def show(
 
     A moment that there is not is said beside its field, over the account as it is now.
     """
-    listing = Listing("desk", account=account_id, at=at, event=event)
+    listing = Listing("timeline", account=account_id, at=at, event=event)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
     wrong: Exception | None = None
     time = None
@@ -53,8 +53,8 @@ async def show(
         time = clock.read(at, "at") if at else None
     except InvalidInputError as error:
         wrong = error
-    for what in ("account", "timeline"):
-        await recorded(services, caller, what, account_id=account_id, cursor=cursor)
+    await recorded(services, caller, "account", account_id=account_id)
+    await recorded(services, caller, "timeline", account_id=account_id, cursor=cursor, limit=PAGE)
     if time is not None:
         await recorded(services, caller, "balance", account_id=account_id, at=time)
     elif event is not None:

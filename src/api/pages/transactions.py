@@ -64,7 +64,7 @@ async def show(
     cursor: CursorParameter = None,
 ) -> Template:
     """Newest first, by day. Holds stand above the first page, until they settle or vanish."""
-    listing = Listing("statement", account=viewer.account_id, type=type)
+    listing = Listing("transactions", account=viewer.account_id, type=type)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
     lines = await services.threads.read_view(
         lines_of, services, viewer.account_id, type=type, before=before, limit=PAGE + 1
