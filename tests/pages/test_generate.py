@@ -25,6 +25,7 @@ Visit = Callable[..., Visitor]
 
 
 def test_from_logging_in_to_the_file_on_the_disk(visit: Visit, site: Website) -> None:
+    prompt = site.prompt("梦幻森林", "[mock:delay:1500]")
     visitor = visit()
     page = visitor.page("/")
     page.get_by_role("button", name="进入演示账户").click()
@@ -32,7 +33,7 @@ def test_from_logging_in_to_the_file_on_the_disk(visit: Visit, site: Website) ->
     expect_balance(page, before)
     expect(button(page)).to_have_attribute("aria-disabled", "true")
     expect(page.get_by_text("请先选择题材")).to_be_visible()
-    choose(page, "dreamy-forest")
+    choose(page, prompt)
     expect(page.get_by_test_id("cost-preview")).to_have_text("5")
     page.locator('[name="count"][value="2"]').check(force=True)
     page.locator('[name="aspect_ratio"][value="3:2"]').check(force=True)
@@ -62,15 +63,20 @@ def test_from_logging_in_to_the_file_on_the_disk(visit: Visit, site: Website) ->
 
 
 def test_several_at_once_each_in_its_own_tile(visit: Visit, site: Website) -> None:
-    slow = site.prompt("慢", "[mock:delay:1500]")
-    account = site.account(tokens=30)
-    page = visit(account).page("/generate")
-    for _ in range(4):
-        make(page, slow)
-    expect(page.get_by_test_id("token-balance")).to_contain_text("冻结 20")
-    for number in range(4):
+    slow = site.prompt("慢", "[mock:delay:60000]")
+    page = visit(site.account(tokens=30)).page("/generate")
+    for prompt in (slow, slow, "dreamy-forest", "future-city"):
+        make(page, prompt)
+    for number in range(2):
         expect_done(tile(page, number))
+    for number in (2, 3):
+        expect_step(tile(page, number), "generating", "active")
+    expect(page.get_by_test_id("token-balance")).to_contain_text("冻结 10")
     expect_balance(page, 10)
+    for number in (2, 3):
+        tile(page, number).get_by_role("button", name="取消").click()
+        expect_step(tile(page, number), "error", "error")
+    expect_balance(page, 20)
 
 
 def test_the_newest_is_first_also_after_a_reload(visit: Visit, site: Website) -> None:

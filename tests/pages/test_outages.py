@@ -39,7 +39,7 @@ def outage(
 
 
 def test_a_page_without_events_reaches_the_end(visit: Visit, site: Website) -> None:
-    prompt = site.prompt("无流", "[mock:delay:1200]")
+    prompt = site.prompt("无流", "[mock:delay:1500]")
     visitor = visit(site.account(tokens=20))
     page = visitor.page()
     page.route("**/events", lambda route: route.abort())

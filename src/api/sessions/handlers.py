@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from api.http.auth import Principal, Role, requires
 from api.http.bodies import StrictRequest
 from api.http.ids import Email
+from api.http.parameters import strict_query
 from api.openapi.documented import header, problems, refusals
 from api.problems.field_errors import invalid
 from api.problems.refusals import UnauthenticatedError
@@ -46,6 +47,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 @post(
     "/v1/session",
     status_code=200,
+    guards=[strict_query],
     security=[{}],
     tags=["account"],
     summary="Log in with a browser",
@@ -79,7 +81,7 @@ async def log_in(
 @delete(
     "/v1/session",
     status_code=204,
-    guards=[requires("user")],
+    guards=[requires("user"), strict_query],
     tags=["account"],
     summary="Log out everywhere",
     responses=refusals(),
