@@ -22,7 +22,7 @@ from projections.errors import (
     RebuildRefusedError,
     RebuildStoppedError,
 )
-from projections.rebuild import Progress, Rebuild, swap
+from projections.rebuild import Progress, Rebuild, checkpoint, swap
 from projections.rebuild.shadow import shadow_name
 from projections.views import VIEW_NAMES, VIEWS, View
 
@@ -127,6 +127,21 @@ def test_it_goes_on_where_it_was_cut_short(
     done = Rebuild(database.owner_url, VIEWS).run()
     assert done.resumed_at >= 100
     assert done.events == 4 * ledger.head() - done.resumed_at
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_no_range_is_filled_twice(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    histories.History(ledger, seed).write(60)
+    for view in VIEWS:
+        checkpoint.begin(owner, view, restart=True)
+    checkpoint.fill(owner, VIEWS[1:], 10, 20)
+    for after, upto in ((10, 20), (15, 25), (0, 11), (12, 13)):
+        with pytest.raises(RebuildInterruptedError, match="another process has filled"):
+            checkpoint.fill(owner, VIEWS[1:], after, upto)
+    assert {each.events for each in checkpoint.filled(owner).values()} == {0, 10}
+    assert Rebuild(database.owner_url, VIEWS).run().resumed_at == 30
     assert plain_views.read_tables(database.url) == folded(database)
 
 

@@ -1,5 +1,6 @@
 """One process a host writes for the others; whatever becomes of it, nothing is lost or doubled."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -29,6 +31,7 @@ from ledger.facts import GenerationRequested
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.relay import forms, guest, place
+from ledger.relay import hub as hub_module
 from ledger_running import WAIT_SECONDS_MAX, result_of, wait_until, whole_log, writers_locked
 from ledger_samples import grant, keyed, opening, plain, release, request, settle
 
@@ -72,6 +75,11 @@ def hub_fixture(database: Database) -> Iterator[Ledger]:
 def is_guest(ledger: Ledger) -> bool:
     relay = ledger.committer._relay
     return relay is not None and relay._guest is not None
+
+
+def is_owed(ledger: Ledger) -> bool:
+    relay = ledger.committer._relay
+    return relay is not None and relay.is_waiting
 
 
 def committers(url: str) -> int:
@@ -149,18 +157,19 @@ def spend(ledger: Ledger, commands: int) -> list[Outcome | BaseException]:
 
 
 def test_a_hub_that_is_killed_loses_and_doubles_nothing(database: Database) -> None:
-    callers, each = 8, 40
+    callers, each = 8, 20
     with hub_process(database.url) as process, sharing(database.url) as one:
         one.record(plain(opening("ann", tokens=10_000)))
         with sharing(database.url) as two, ThreadPoolExecutor(2 * callers) as threads:
             one.record(plain(request(1, new_id())))
             two.record(plain(request(1, new_id())))
-            working = [
-                threads.submit(spend, ledger, each) for ledger in (one, two) for _ in range(callers)
-            ]
-            time.sleep(0.1)
             with writers_locked(database.url):
-                time.sleep(0.1)  # so that the hub has commands that it cannot answer
+                working = [
+                    threads.submit(spend, ledger, each)
+                    for ledger in (one, two)
+                    for _ in range(callers)
+                ]
+                wait_until(lambda: is_owed(one) and is_owed(two), "what the hub cannot answer")
                 process.send_signal(signal.SIGKILL)
                 process.wait(WAIT_SECONDS_MAX)
             results = [result for each in working for result in each.result(WAIT_SECONDS_MAX)]
@@ -211,10 +220,21 @@ def test_another_version_is_not_talked_to(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("hub")
-def test_another_user_is_not_talked_to(database: Database) -> None:
-    with sharing(database.url) as other, patch.object(place, "is_own", lambda _: False):
+def test_a_hub_lets_another_user_go(database: Database) -> None:
+    stranger = SimpleNamespace(is_own=lambda _: False)
+    with sharing(database.url) as other, patch.object(hub_module, "place", stranger):
         assert other.record(plain(request(1, new_id()))).held == 6
         assert committers(database.url) == 2
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_guest_does_not_trust_another_user(database: Database) -> None:
+    name = place.name_of(database.url)
+    with patch.object(os, "getuid", lambda: 12_345):
+        assert place.connect(name) is None
+    connected = place.connect(name)
+    assert connected is not None
+    connected.close()
 
 
 @pytest.mark.usefixtures("hub")
