@@ -85,5 +85,6 @@ def test_while_processes_begin(logged: Database, tmp_path: Path, after_seconds: 
         time.sleep(after_seconds)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=SECONDS_MAX)
-        assert (process.returncode, errors.strip()) in {(130, ""), (0, "")}
+        # Once it is leaving, Python hears no signal any more: the system ends it as asked.
+        assert (process.returncode, errors.strip()) in {(130, ""), (0, ""), (-signal.SIGINT, "")}
         assert after_seconds or process.returncode == 130
