@@ -76,7 +76,7 @@ class Ledger(Application[str]):
     def head(self) -> int:
         """The log's last position; 0 when it is empty."""
         with self._datastore.tuples() as connection:
-            return select_head(connection).position
+            return select_head(connection)
 
     def close(self) -> None:
         """Record what waits, then give the connections back. Safe to call twice."""

@@ -19,7 +19,7 @@ from mintage import ROOT, environment, run
 from projections.views import VIEW_NAMES
 
 EVENTS = 60_000
-STEP = 2_000
+STEP = 500
 SMALL = ROOT / "tests" / "support" / "small_rebuild.py"
 
 

@@ -103,6 +103,7 @@ def test_rows_that_are_kept_from_us_are_not_taken_for_none(written: Database) ->
 def test_rows_of_no_account_at_all(written: Database, processes: int) -> None:
     tamper(
         written,
+        "ALTER TABLE transactions DROP CONSTRAINT transactions_pkey",
         "ALTER TABLE transactions ALTER COLUMN account_id DROP NOT NULL",
         "INSERT INTO transactions SELECT 0, id, NULL, type, amount, balance, reason, title, "
         "generation_id, created_at FROM transactions LIMIT 1",

@@ -201,7 +201,7 @@ async def _export(services: Services, caller: Principal, asked: Asked, form: For
 
 
 def _begin(connection: Connection, asked: Asked) -> tuple[int, _Seen]:
-    position = select_head(connection).position
+    position = select_head(connection)
     found = walk(connection, asked.filter(), upto=position)
     part = read_slice(connection, found, limit=1)
     return position, _Seen(_whose(asked, part), found, part)

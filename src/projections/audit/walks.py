@@ -90,7 +90,7 @@ def walk(connection: psycopg.Connection[Any], asked: Filter, *, upto: int | None
         elif not is_exact:
             high = last_version(connection, asked.account)
     elif not is_exact:
-        high = min(high, select_head(connection).position)
+        high = min(high, select_head(connection))
     where, values = _conditions(asked)
     made = Walk(by=by, low=low, high=high, where=where, values=values, is_exact=is_exact)
     return made if asked.generation is None else _of_generation(made, asked.generation)

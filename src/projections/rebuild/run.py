@@ -132,7 +132,7 @@ class Rebuild:
 
     def _fill(self, connection: psycopg.Connection[Any]) -> None:
         """Everything that the log has now, and the indexes; side by side."""
-        head = select_head(connection).position
+        head = select_head(connection)
         filled = checkpoint.filled(connection)
         lacking = {v.name: shadow.lacking_indexes(connection, v) for v in self._views}
         filling = Filling(self._views, filled, lacking, head, self._step)
@@ -185,7 +185,7 @@ class Rebuild:
     def _level(self, connection: psycopg.Connection[Any]) -> int:
         """Fold what has been written meanwhile until little is left; returns where that is."""
         for _ in range(_LEVEL_ROUNDS_MAX):
-            head = select_head(connection).position
+            head = select_head(connection)
             filled = checkpoint.filled(connection)
             for view in self._views:
                 at = filled[view.name].position
@@ -193,7 +193,7 @@ class Rebuild:
                     upto = min(head, at + self._step)
                     checkpoint.fill(connection, [view], at, upto)
                     at = upto
-            if select_head(connection).position - head <= NEAR:
+            if select_head(connection) - head <= NEAR:
                 return head
         raise RebuildInterruptedError("the log grows faster than it can be folded")
 

@@ -74,7 +74,7 @@ def taken(url: str, tables: Sequence[str]) -> Iterator[tuple[psycopg.Connection[
             connection,
             Baseline(
                 snapshot=str(_one(connection, b"SELECT pg_export_snapshot()")),
-                head=select_head(connection).position,
+                head=select_head(connection),
                 positions=dict(connection.execute(_POSITIONS).fetchall()),
                 failures=failures(connection),
                 refused=refused,

@@ -85,7 +85,7 @@ def events(
     with usage():
         asked.filter()
     with desk() as connection:
-        position = select_head(connection).position
+        position = select_head(connection)
         found = walk(connection, asked.filter(), upto=position)
         account_id = _whose(connection, asked, found)
         if not is_export:
