@@ -6,6 +6,7 @@ A process that dies is noticed by its pipe, and so is a parent that does.
 import contextlib
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -89,10 +90,18 @@ def _deaf_to_interrupts() -> Iterator[None]:
     """What is started inside never hears Ctrl-C; we do so when it is over."""
     resource_tracker.ensure_running()  # else it starts with the first, and lets it hear
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Another thread may hear it for us, and would interrupt us half-way all the same.
+    heard: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda *_: heard.append(1)) if is_main else None
     try:
         yield
     finally:
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _receive(pipe: "Connection[Any, Any]") -> Any:
