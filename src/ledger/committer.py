@@ -93,20 +93,21 @@ class Committer:
                     self._sleep()
             elif self._ahead or self._slow or self._lost:
                 self._write_out()
-            elif not self._closed or (self._relay and self._relay.is_waiting):
+            elif not self._closed or self._is_owed():
                 self._sleep()
             elif not self._waiting:
                 break
         if self._relay:
             self._relay.close()
         self._recording.close()
-        self._bell.close()
+        with self._gate:  # whoever has ended us may still be about to ring
+            self._bell.close()
 
     def _sleep(self) -> None:
         """Until the server answers, or is overdue, or a command comes that there is room for."""
         if not self._is_full():
             self._bell.lie_down()
-            if self._waiting or (self._closed and not self._writing and not self._is_guest()):
+            if self._waiting or (self._closed and not self._writing and not self._is_owed()):
                 return
         others: list[tuple[int, int]] = []
         seconds: list[float | None] = []
@@ -118,7 +119,8 @@ class Committer:
             seconds.append(self._recording.seconds_left)
         self._bell.sleep(others, min((s for s in seconds if s is not None), default=None))
 
-    def _is_guest(self) -> bool:
+    def _is_owed(self) -> bool:
+        """Whether a hub has not answered all that was asked of it."""
         return self._relay is not None and self._relay.is_waiting
 
     def _exchange(self, relay: "Relay[_Waiting]") -> None:

@@ -103,6 +103,9 @@ def test_an_empty_log_leads_to_empty_views(database: Database) -> None:
     assert not any(plain_views.read_tables(database.url).values())
 
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+
+
 class CutError(Exception):
     """The rebuild dies here."""
 
@@ -142,6 +145,28 @@ def test_no_range_is_filled_twice(
             checkpoint.fill(owner, VIEWS[1:], after, upto)
     assert {each.events for each in checkpoint.filled(owner).values()} == {0, 10}
     assert Rebuild(database.owner_url, VIEWS).run().resumed_at == 30
+    assert plain_views.read_tables(database.url) == folded(database)
+
+
+def test_no_range_is_filled_by_two_at_once(
+    ledger: Ledger, database: Database, owner: psycopg.Connection, seed: int
+) -> None:
+    """Neither sees what the other has not committed: whoever comes second takes it all back."""
+    histories.History(ledger, seed).write(60)
+    images = VIEWS[-1:]
+    checkpoint.begin(owner, images[0], restart=True)
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(database.owner_url) as other:
+        with owner.transaction():
+            checkpoint.fill(owner, images, 0, 50)
+            late = threads.submit(checkpoint.fill, other, images, 40, 60)
+            with psycopg.connect(database.owner_url, autocommit=True) as watching:
+                until = time.monotonic() + WAIT_SECONDS_MAX
+                while watching.execute(WAITING, (other.info.backend_pid,)).fetchone() == (0,):
+                    assert time.monotonic() < until, "nobody waits"
+        with pytest.raises(RebuildInterruptedError, match="another process has filled images"):
+            late.result(WAIT_SECONDS_MAX)
+    assert checkpoint.filled(owner)["images"].events == 50
+    Rebuild(database.owner_url, VIEWS).run()
     assert plain_views.read_tables(database.url) == folded(database)
 
 

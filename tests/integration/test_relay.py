@@ -14,11 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import psycopg
 import pytest
 
 from databases import Database
 from ledger.batch import Outcome
+from ledger.bell import Bell
 from ledger.errors import (
     GenerationNotFoundError,
     InsufficientTokensError,
@@ -283,6 +285,22 @@ def test_a_hub_that_closes_answers_what_it_has_taken_in(database: Database) -> N
     assert len(whole_log(database.url)) == 2 + 13
 
 
+def test_a_hub_may_be_awake_when_it_is_closed(database: Database) -> None:
+    ring = Bell.ring
+    hub = Ledger(database.url, shares_writer=True)
+    hub.record(plain(opening("ann", tokens=1000)))
+    hub.record(plain(request(1, new_id())))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+
+        def late(bell: Bell) -> None:
+            stranger.connect(place.name_of(database.url))  # it wakes, and finds that it is closed
+            time.sleep(0.2)
+            ring(bell)
+
+        with patch.object(Bell, "ring", late):
+            hub.close()
+
+
 def test_a_guest_that_closes_waits_for_its_answers(hub: Ledger, database: Database) -> None:
     closing = Ledger(database.url, shares_writer=True)
     with ThreadPoolExecutor(12) as threads:
@@ -305,3 +323,27 @@ def test_a_guest_that_closes_waits_for_its_answers(hub: Ledger, database: Databa
 def test_an_error_keeps_what_it_says(error: LedgerError) -> None:
     ((number, found),) = forms.decode_answers(forms.encode_answers([(3, error)]))
     assert (number, type(found), vars(found)) == (3, type(error), vars(error))
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        {"error": "OfTomorrowError"},
+        {"error": "InsufficientTokensError", "details": {"cost": 1}},
+        {"error": "ACCOUNT_ID"},
+        {"entries": [b"{}"]},
+        {"entries": [b"["]},
+    ],
+    ids=str,
+)
+def test_an_answer_that_cannot_be_read_is_no_answer(rubbish: dict[str, Any]) -> None:
+    message = forms.together([msgspec.Raw(msgspec.msgpack.encode(forms._Answer(1, **rubbish)))])
+    with pytest.raises(msgspec.DecodeError):
+        forms.decode_answers(message)
+
+
+def test_a_command_of_another_kind_is_none() -> None:
+    opening_form = forms._Command(1, "OpenAccount", msgspec.Raw(b"\x80"), "test", None, None)
+    message = forms.together([msgspec.Raw(msgspec.msgpack.encode(opening_form))])
+    with pytest.raises(msgspec.DecodeError):
+        forms.decode_commands(message)

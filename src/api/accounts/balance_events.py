@@ -49,8 +49,8 @@ async def _stream(
 ) -> AsyncIterator[bytes]:
     closes_at = time.monotonic() + event_streams.STREAM_SECONDS_MAX
     sent = -1
-    yield event_streams.RETRY
     with _counted(account_id):
+        yield event_streams.RETRY
         async with services.watcher.watch(account_id) as moved:
             while not services.watcher.closing and time.monotonic() < closes_at:
                 moved.clear()

@@ -25,7 +25,7 @@ from api.bench.whole_log import (
 from api.console import json_option, print_json, tell
 from ledger.codec import decode_entry
 from projections.rebuild import Rebuild
-from projections.rebuild.filling import RANGE
+from projections.rebuild.filling import IN_ORDER, RANGE
 from projections.views import VIEWS, View
 
 OURS = "rebuild, all views"
@@ -81,9 +81,10 @@ def _ranges(url: str, view: View, events: int) -> None:
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
         like = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)")
         connection.execute(like.format(table, sql.Identifier(view.name)))
-        for after in range(0, events, RANGE):
+        step = RANGE * IN_ORDER  # as a rebuild has it
+        for after in range(0, events, step):
             with connection.transaction():
-                view.fold(connection, after, min(events, after + RANGE), _SCRATCH)
+                view.fold(connection, after, min(events, after + step), _SCRATCH)
         connection.execute(sql.SQL("DROP TABLE {}").format(table))
 
 

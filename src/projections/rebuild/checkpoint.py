@@ -15,6 +15,9 @@ from projections.views import View, fold
 _MOVE = b"""
 UPDATE view_rebuilds SET filled = filled + int8multirange(int8range(%(after)s, %(upto)s, '(]'))
 WHERE view = %(view)s AND NOT filled && int8range(%(after)s, %(upto)s, '(]')"""
+_IS_IN = b"""
+SELECT view FROM view_rebuilds
+WHERE view = ANY (%(views)s) AND filled && int8range(%(after)s, %(upto)s, '(]')"""
 _BEGIN = b"INSERT INTO view_rebuilds (view, fingerprint) VALUES (%s, %s)"
 _FINGERPRINT = b"SELECT fingerprint FROM view_rebuilds WHERE view = %s"
 _FILLED = b"SELECT view, filled FROM view_rebuilds"
@@ -80,18 +83,26 @@ def forget(connection: psycopg.Connection[Any], view: View) -> None:
 
 
 def fill(connection: psycopg.Connection[Any], views: Sequence[View], after: int, upto: int) -> None:
-    """Fold (after, upto] into the shadows of views that read the same."""
+    """Fold (after, upto] into the shadows of views that read the same.
+
+    Raises `RebuildInterruptedError` where some of it is in already, `RebuildStoppedError` where it
+    cannot be folded.
+    """
     tables = {view.name: shadow.shadow_name(view) for view in views}
     try:
         with connection.transaction():
+            asked = {"views": list(tables), "after": after, "upto": upto}
+            for (name,) in connection.execute(_IS_IN, asked).fetchall():
+                raise _filled_by_another(name)
             fold(connection, views, after, upto, tables)
-            for view in views:
-                moved = {"view": view.name, "after": after, "upto": upto}
-                if connection.execute(_MOVE, moved).rowcount != 1:
-                    raise RebuildInterruptedError(
-                        f"another process has filled {view.name} meanwhile"
-                    )
+            for name in tables:
+                if connection.execute(_MOVE, asked | {"view": name}).rowcount != 1:
+                    raise _filled_by_another(name)
     except FOLD_ERRORS as error:
         name = getattr(error, "view", ", ".join(tables))
         at = getattr(error, "position", after)
         raise RebuildStoppedError(name, at, problem_of(error)) from error
+
+
+def _filled_by_another(name: str) -> RebuildInterruptedError:
+    return RebuildInterruptedError(f"another process has filled {name} meanwhile")
