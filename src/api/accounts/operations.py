@@ -6,11 +6,12 @@ from litestar.openapi.spec import (
     Example,
     OpenAPIHeader,
     OpenAPIMediaType,
-    OpenAPIResponse,
     OpenAPIType,
     Operation,
     Schema,
 )
+
+from api.openapi.documented import add_to_answer
 
 _ROWS = (
     "id,type,amount,balance,status,description,generation_id,created_at,position\r\n"
@@ -24,18 +25,11 @@ class StatementOperation(Operation):
     """The page is told by the handler; the CSV and its header here."""
 
     def __post_init__(self) -> None:
-        answer = (self.responses or {})["200"]
-        assert isinstance(answer, OpenAPIResponse)
-        answer.content = {
-            **(answer.content or {}),
-            "text/csv": OpenAPIMediaType(
-                schema=Schema(type=OpenAPIType.STRING),
-                examples={"rows": Example(summary="One line", value=_ROWS)},
-            ),
-        }
-        answer.headers = {
-            **(answer.headers or {}),
-            "Mintage-Count": OpenAPIHeader(
-                schema=Schema(type=OpenAPIType.INTEGER), description="CSV: its lines."
-            ),
-        }
+        rows = OpenAPIMediaType(
+            schema=Schema(type=OpenAPIType.STRING),
+            examples={"rows": Example(summary="One line", value=_ROWS)},
+        )
+        count = OpenAPIHeader(
+            schema=Schema(type=OpenAPIType.INTEGER), description="CSV: its lines."
+        )
+        add_to_answer(self, content={"text/csv": rows}, headers={"Mintage-Count": count})

@@ -81,6 +81,13 @@ async def find(
     limit: LimitParameter = LIMIT_DEFAULT,
 ) -> Page[FoundAccount]:
     """By a part of the id, the e-mail or the name; all of them without `q`. Newest first."""
+    return await find_accounts(services, caller, q, cursor, limit)
+
+
+async def find_accounts(
+    services: Services, caller: Principal, q: str | None, cursor: str | None, limit: int
+) -> Page[FoundAccount]:
+    """A page of those that are found, and the record of who was shown."""
     text = None if q is None else q.strip()
     listing = Listing("audit_accounts", q=text)
     before = listing.places(cursor, tuple[datetime, str])

@@ -103,6 +103,11 @@ async def get_one(
     generation_id: FromPath[UUID],
 ) -> StoryDocument:
     """Who asked for what, each attempt, how it ended, what was charged, and what given back."""
+    return await read_story(services, caller, generation_id)
+
+
+async def read_story(services: Services, caller: Principal, generation_id: UUID) -> StoryDocument:
+    """The story, and the record that it was read. Raises `NotFoundError`."""
     found = await services.threads.query(look, generation_id)
     account_id = found.account_id if found else None
     await recorded(services, caller, "generation", account_id=account_id, generation=generation_id)

@@ -6,11 +6,12 @@ from litestar.openapi.spec import (
     Example,
     OpenAPIHeader,
     OpenAPIMediaType,
-    OpenAPIResponse,
     OpenAPIType,
     Operation,
     Schema,
 )
+
+from api.openapi.documented import add_to_answer
 
 _LINE = (
     '{"position":2,"account_id":"demo-user-123","version":2,"type":"TokensGranted",'
@@ -29,23 +30,21 @@ class EventsOperation(Operation):
     """The page is told by the handler; the exports and their headers here."""
 
     def __post_init__(self) -> None:
-        answer = (self.responses or {})["200"]
-        assert isinstance(answer, OpenAPIResponse)
-        text = Schema(type=OpenAPIType.STRING)
-        answer.content = {
-            **(answer.content or {}),
-            "application/x-ndjson": OpenAPIMediaType(
-                schema=text, examples={"lines": Example(summary="One event", value=_LINE)}
-            ),
-            "text/csv": OpenAPIMediaType(
-                schema=text, examples={"rows": Example(summary="One event", value=_ROWS)}
-            ),
-        }
-        number = Schema(type=OpenAPIType.INTEGER)
-        answer.headers = {
-            **(answer.headers or {}),
-            "Mintage-Position": OpenAPIHeader(
-                schema=number, description="Exports: where the log ended when they began."
-            ),
-            "Mintage-Count": OpenAPIHeader(schema=number, description="CSV: its rows."),
-        }
+        text, number = Schema(type=OpenAPIType.STRING), Schema(type=OpenAPIType.INTEGER)
+        add_to_answer(
+            self,
+            content={
+                "application/x-ndjson": OpenAPIMediaType(
+                    schema=text, examples={"lines": Example(summary="One event", value=_LINE)}
+                ),
+                "text/csv": OpenAPIMediaType(
+                    schema=text, examples={"rows": Example(summary="One event", value=_ROWS)}
+                ),
+            },
+            headers={
+                "Mintage-Position": OpenAPIHeader(
+                    schema=number, description="Exports: where the log ended when they began."
+                ),
+                "Mintage-Count": OpenAPIHeader(schema=number, description="CSV: its rows."),
+            },
+        )

@@ -7,7 +7,13 @@ from typing import Any
 import msgspec
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+)
 
 from api.problems.field_errors import BODY
 from api.problems.problem import CODES, MEDIA_TYPE, Problem
@@ -88,6 +94,19 @@ def header(name: str, description: str) -> ResponseHeader:
     """A header that the handler sets itself."""
     # The value is there for its type alone.
     return ResponseHeader(name=name, value="", description=description, documentation_only=True)
+
+
+def add_to_answer(
+    operation: Operation,
+    *,
+    content: Mapping[str, OpenAPIMediaType],
+    headers: Mapping[str, OpenAPIHeader],
+) -> None:
+    """Tell what else the answer of a handler may be, beside the document that its type says."""
+    answer = (operation.responses or {})["200"]
+    assert isinstance(answer, OpenAPIResponse)
+    answer.content = {**(answer.content or {}), **content}
+    answer.headers = {**(answer.headers or {}), **headers}
 
 
 def _example(code: str, status: int) -> Example:

@@ -1,16 +1,14 @@
 """Support's first page: finding an account."""
 
-from datetime import datetime
 from typing import Any
 
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
-from api.audit.recording import recorded
-from api.audit.search import search_accounts
+from api.audit.accounts import find_accounts
 from api.http.auth import Principal
-from api.http.cursors import LIMIT_DEFAULT, CursorParameter, Listing, Page
+from api.http.cursors import LIMIT_DEFAULT, CursorParameter, Page
 from api.pages.clock import Clock
 from api.pages.places import PartParameter, address
 from api.pages.rendering import page
@@ -34,24 +32,7 @@ async def find(
     text = (q or "").strip()
     found: Page[Any] = Page([], None)
     if text:
-        listing = Listing("audit_accounts", q=text)
-        before = listing.places(cursor, tuple[datetime, str])
-        rows = await services.threads.audit(
-            search_accounts, text, before=before, limit=LIMIT_DEFAULT + 1
-        )
-        found = listing.page(
-            rows, LIMIT_DEFAULT, lambda row: row, lambda row: (row.created_at.isoformat(), row.id)
-        )
-        shown = [account.id for account in found.items]
-        await recorded(
-            services,
-            caller,
-            "accounts_search",
-            shown=shown,
-            q=text,
-            cursor=cursor,
-            limit=LIMIT_DEFAULT,
-        )
+        found = await find_accounts(services, caller, text, cursor, LIMIT_DEFAULT)
     more = {"q": text, "cursor": found.next_cursor} if found.next_cursor else None
     return page(
         request,

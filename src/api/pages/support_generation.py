@@ -9,15 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Template
 
-from api.audit.generations import look
-from api.audit.recording import recorded
+from api.audit.generations import read_story
 from api.audit.words import what_happened
 from api.http.auth import Principal
 from api.pages.clock import Clock
 from api.pages.rendering import page
 from api.pages.texts import LIST_TEXTS
 from api.pages.viewer import Viewer
-from api.problems.refusals import NotFoundError
 from api.services import Services
 from api.texts.i18n import Message, msg
 from projections.reads import Status
@@ -42,11 +40,7 @@ async def show(
     generation_id: FromPath[UUID],
 ) -> Template:
     """Every event of it, attempts and timings."""
-    story = await services.threads.query(look, generation_id)
-    account_id = story.account_id if story else None
-    await recorded(services, caller, "generation", account_id=account_id, generation=generation_id)
-    if story is None:
-        raise NotFoundError
+    story = await read_story(services, caller, generation_id)
     return page(
         request,
         services,
