@@ -275,10 +275,11 @@ def _rows(
     statement: bytes,
     parameters: dict[str, Any],
 ) -> list[_Row]:
+    # Not prepared: one plan for every account would sort all that a long one has for each page.
     with connection.cursor(row_factory=dict_row) as cursor:
         return [
             msgspec.convert({name: _utc(value) for name, value in row.items()}, kind)
-            for row in cursor.execute(statement, parameters)
+            for row in cursor.execute(statement, parameters, prepare=False)
         ]
 
 

@@ -335,6 +335,19 @@ def test_every_read_goes_by_an_index(database: Database) -> None:
                 assert f"Seq Scan on {table}" not in plan, plan
 
 
+def test_a_page_is_planned_for_its_account(ledger: Ledger, connection: Connection) -> None:
+    """A plan for any account would read all of a long one for each page."""
+    open_account(ledger)
+    charge(ledger)
+    advance(connection)
+    for _ in range(10):  # psycopg prepares what comes for the sixth time, PostgreSQL plans it anew
+        list_transactions(connection, "a", limit=1)
+        list_generations(connection, "a", limit=1)
+        list_images(connection, "a", limit=1)
+    prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
+    assert not [text for (text,) in prepared if "AS found" in text]
+
+
 def write_then_list(ledger: Ledger, pool: ConnectionPool[Connection], number: int) -> None:
     """Write; what is listed afterwards must hold it, and the one before."""
     account_id = f"a-{number % 20}"
