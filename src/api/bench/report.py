@@ -32,8 +32,14 @@ def number_of(heading: str, key: str, form: str = ",.0f", unit: str = "") -> Col
 
 
 def spread_of(heading: str, key: str, form: str = ",.0f") -> Column:
-    """From the least to the most that was measured."""
-    return Column(heading, lambda row: f"{row[f'{key}_min']:{form}}–{row[f'{key}_max']:{form}}")
+    """From the least to the most that was measured; what was not measured is left empty."""
+
+    def shown(row: Row) -> str:
+        if row[key] is None:
+            return ""
+        return f"{row[f'{key}_min']:{form}}–{row[f'{key}_max']:{form}}"
+
+    return Column(heading, shown)
 
 
 def publish(
