@@ -1,8 +1,6 @@
 """`mintage bench audit`: what support asks of a long log, beside a primary-key look-up."""
 
-import json
 import random
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -12,13 +10,13 @@ from typing import Any, NamedTuple
 
 import click
 import psycopg
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from api.bench.export import Exported, Exporter
 from api.bench.history import LONG_ACCOUNT, ensure_history
+from api.bench.report import name_of, number_of, publish
 from api.bench.server import server, settings
+from api.bench.whole_log import home_option
+from api.console import json_option, tell
 from projections.audit.balances import standing_at
 from projections.audit.events import read_slice
 from projections.audit.walks import Filter, walk
@@ -27,6 +25,13 @@ PAGE = 20
 SAMPLES = 5_000
 WARM_ROUNDS = 200
 LOOK_UP = "one event by its primary key"
+COLUMNS = (
+    name_of("question", "question"),
+    number_of("p50 ms", "p50_ms", ".2f"),
+    number_of("p99 ms", "p99_ms", ".2f"),
+    number_of("p99 is", "p99_times_look_up", ".1f", "×"),
+)
+CAPTION = "in turn in one run, the log read once before"
 
 FORMATS = {"NDJSON": "application/x-ndjson", "CSV": "text/csv"}
 
@@ -53,36 +58,35 @@ Question = Callable[[Sample], object]
 @click.command("audit")
 @click.option("--events", default=1_000_000, show_default=True, type=click.IntRange(50_000))
 @click.option("--rounds", default=2_000, show_default=True, type=click.IntRange(100, 100_000))
-@click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep the log in this folder, and use it again.",
-)
+@home_option
 @click.option("--exports/--no-exports", default=True, help="Export the whole log too.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def audit(events: int, rounds: int, home: Path | None, *, exports: bool, as_json: bool) -> None:
     """Latencies of support's questions, in turn in one run, and the rate of an export."""
-    progress = Console(stderr=True)
     with server(home) as postgres:
-        progress.print(f"a log of {events:,} events …")
+        tell(f"a log of {events:,} events …")
         ensure_history(postgres.migration_database_url, events)
         url = postgres.database_url
         found = settings(url)
         with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
-            progress.print(f"{rounds:,} rounds of questions, after reading the log once …")
+            tell(f"{rounds:,} rounds of questions, after reading the log once …")
             connection.execute(_WARM)
             latencies = _ask(connection, events, rounds)
         exported = {}
         if exports:
             with closing(Exporter(url)) as exporter:
                 for name, accept in FORMATS.items():
-                    progress.print(f"the whole log as {name} …")
+                    tell(f"the whole log as {name} …")
                     exported[name] = exporter.export(accept)
-    report = {"settings": found, **_report(events, rounds, latencies, exported)}
-    if as_json:
-        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
-    else:
-        _print(report)
+    found |= {"events": events, "rounds": rounds}
+    report = {"settings": found, **_report(latencies, exported)}
+    publish(report, COLUMNS, CAPTION, as_json=as_json)
+    for done in [] if as_json else report["exports"]:
+        tell(
+            f"{done['format']}: {done['events']:,} events, {done['events_per_second']:,}/s, "
+            f"the process {done['process_mb_before']} MB before, "
+            f"{done['process_mb_peak']} MB at its peak"
+        )
 
 
 def _questions(connection: psycopg.Connection[Any], length: int) -> dict[str, Question]:
@@ -133,16 +137,12 @@ def _ask(connection: psycopg.Connection[Any], length: int, rounds: int) -> dict[
     return latencies
 
 
-def _report(
-    length: int, rounds: int, latencies: dict[str, list[float]], exports: dict[str, Exported]
-) -> dict[str, Any]:
+def _report(latencies: dict[str, list[float]], exports: dict[str, Exported]) -> dict[str, Any]:
     def at(name: str, part: float) -> float:
         return sorted(latencies[name])[int(len(latencies[name]) * part)] * 1000
 
     return {
-        "events": length,
-        "rounds": rounds,
-        "questions": [
+        "results": [
             {
                 "question": name,
                 "p50_ms": round(at(name, 0.5), 3),
@@ -162,23 +162,3 @@ def _report(
             for name, done in exports.items()
         ],
     }
-
-
-def _print(report: dict[str, Any]) -> None:
-    console = Console()
-    console.print("  ".join(f"{name} {value}" for name, value in report["settings"].items()))
-    table = Table(caption=f"{report['events']:,} events, {report['rounds']:,} rounds", box=SIMPLE)
-    table.add_column("question")
-    for column in ("p50 ms", "p99 ms", "p99 is"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in report["questions"]:
-        times = f"{row['p99_times_look_up']:.1f}×"
-        table.add_row(row["question"], f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", times)
-    console.print(table)
-    for done in report["exports"]:
-        console.print(
-            f"{done['format']}: {done['events']:,} events, {done['events_per_second']:,}/s, "
-            f"the process {done['process_mb_before']} MB before, "
-            f"{done['process_mb_peak']} MB at its peak",
-            highlight=False,
-        )

@@ -5,6 +5,7 @@ import click
 from api.bench.audit import audit
 from api.bench.ledger import ledger
 from api.bench.rebuild import rebuild
+from api.bench.start import start
 from api.bench.verify import verify
 
 
@@ -17,3 +18,4 @@ bench.add_command(ledger)
 bench.add_command(audit)
 bench.add_command(rebuild)
 bench.add_command(verify)
+bench.add_command(start)

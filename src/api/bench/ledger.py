@@ -1,24 +1,23 @@
 """`mintage bench ledger`: request and settle steps a second, beside the usual ways."""
 
-import json
+import itertools
 import math
 import statistics
-import sys
 from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol
 
 import click
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
-from api.bench import work
+from api.bench import figures, work
 from api.bench.callers import Run
 from api.bench.crud import Crud
 from api.bench.library import PlainLibrary
 from api.bench.ours import GroupCommitter
 from api.bench.pgbench import PgBench
+from api.bench.report import name_of, number_of, publish, spread_of
+from api.bench.rounds import in_turn, rounds_option
 from api.bench.server import server, settings
+from api.console import json_option, tell
 from api.launch.collecting import collect_seldom
 
 
@@ -44,21 +43,29 @@ class Entrant(NamedTuple):
     pick: work.PickAccount
 
 
+COLUMNS = (
+    number_of("callers", "callers"),
+    name_of("contender", "contender"),
+    number_of("steps/s", "rate"),
+    spread_of("min–max", "rate"),
+    number_of("p99 ms", "p99_ms", ",.1f"),
+    number_of("mintage is", "mintage_is_times", ".1f", "×"),
+)
+
 Results = dict[int, dict[str, list[Run]]]
 
 
 @click.command("ledger")
 @click.option("--callers", default="1,16,64,256,1000", show_default=True, help="Callers at once.")
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
+@rounds_option
 @click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
     """Steps a second (a request, or its settlement, each durable), everything in turn.
 
     Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
     """
     counts = [int(count) for count in callers.split(",")]
-    progress = Console(stderr=True)
     with server() as postgres, ExitStack() as stack:
         url = postgres.migration_database_url
         measured_with = settings(url)
@@ -81,30 +88,24 @@ def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
             entrant.contender.measure(entrant.pick, callers=counts[0], seconds=0.5)
         collect_seldom()  # as the serving processes do; every contender has the good of it
         for number in range(rounds):
-            for count in counts:
-                # Another first each time: a contender leaves the server work to do after it.
-                first = number % len(entrants)
-                for entrant in [*entrants[first:], *entrants[:first]]:
-                    measured = entrant.contender.measure(
-                        entrant.pick, callers=count, seconds=seconds
-                    )
-                    results[count][entrant.label].append(measured)
-                    progress.print(
-                        f"round {number + 1}/{rounds}  {count:>5} callers  "
-                        f"{entrant.label:<18} {measured.rate:>9,.0f}/s",
-                        highlight=False,
-                    )
-    report = _report(results, measured_with, rounds=rounds, seconds=seconds)
-    if as_json:
-        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
-    else:
-        _print(report)
+            for count, entrant in itertools.product(counts, in_turn(entrants, number)):
+                measured = entrant.contender.measure(entrant.pick, callers=count, seconds=seconds)
+                results[count][entrant.label].append(measured)
+                tell(
+                    f"round {number + 1}/{rounds}  {count:>5} callers  "
+                    f"{entrant.label:<18} {measured.rate:>9,.0f}/s"
+                )
+    report = _report(results, measured_with | {"rounds": rounds, "seconds": seconds})
+    publish(
+        report,
+        COLUMNS,
+        f"medians of {rounds} rounds of {seconds} s, in turn",
+        as_json=as_json,
+        ends=lambda row: row["contender"].startswith("pgbench"),
+    )
 
 
-def _report(
-    results: Results, measured_with: dict[str, Any], *, rounds: int, seconds: float
-) -> dict[str, Any]:
-    """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
+def _report(results: Results, shown: dict[str, Any]) -> dict[str, Any]:
     table = []
     for callers, runs in results.items():
         for label, measured in runs.items():
@@ -114,44 +115,13 @@ def _report(
                 {
                     "callers": callers,
                     "contender": label,
-                    "rate": round(statistics.median(rates)),
-                    "rate_min": round(min(rates)),
-                    "rate_max": round(max(rates)),
+                    **figures.spread(rates, "rate"),
                     "p50_ms": round(statistics.median(run.p50 for run in measured), 2),
                     # pgbench tells averages only.
                     "p99_ms": None
                     if math.isnan(measured[0].p99)
                     else round(statistics.median(run.p99 for run in measured), 2),
-                    "mintage_is_times": round(
-                        statistics.median(
-                            a.rate / b.rate for a, b in zip(mine, measured, strict=True)
-                        ),
-                        2,
-                    ),
+                    "mintage_is_times": figures.ratio([run.rate for run in mine], rates),
                 }
             )
-    return {"settings": measured_with, "rounds": rounds, "seconds": seconds, "results": table}
-
-
-def _print(report: dict[str, Any]) -> None:
-    console = Console()
-    shown = "  ".join(f"{name} {value}" for name, value in report["settings"].items())
-    console.print(shown, highlight=False)
-    table = Table(
-        caption=f"medians of {report['rounds']} rounds of {report['seconds']} s, in turn",
-        box=SIMPLE,
-    )
-    for column in ("callers", "contender", "steps/s", "min–max", "p99 ms", "mintage is"):
-        left = column == "contender"
-        table.add_column(column, justify="left" if left else "right", no_wrap=True)
-    for row in report["results"]:
-        table.add_row(
-            str(row["callers"]),
-            row["contender"],
-            f"{row['rate']:,}",
-            f"{row['rate_min']:,}–{row['rate_max']:,}",
-            "" if row["p99_ms"] is None else f"{row['p99_ms']:.1f}",
-            f"{row['mintage_is_times']:.1f}×",
-            end_section=row["contender"].startswith("pgbench"),
-        )
-    console.print(table)
+    return {"settings": shown, "results": table}

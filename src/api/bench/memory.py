@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 _SECONDS = 0.1
+_PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 _KB = re.compile(r"^(VmRSS|RssAnon):\s+(\d+) kB", re.MULTILINE)
 
 
@@ -39,6 +40,16 @@ class Watch:
             children = Path(f"/proc/{self._server_pid}/task/{self._server_pid}/children")
             pids = children.read_text().split()
             self.server_bytes = max(self.server_bytes, sum(_read(pid, "RssAnon") for pid in pids))
+
+
+def pss_bytes(pid: int) -> int:
+    """What it has in memory, each shared page split between those that share it; 0 once gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = _PSS.search(rollup)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _read(pid: str, name: str) -> int:

@@ -7,22 +7,13 @@ from typing import Any
 import click
 import psycopg
 from psycopg import sql
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from api.bench.history import ensure_history
+from api.bench.report import name_of, number_of, publish, spread_of
+from api.bench.rounds import rounds_option
 from api.bench.server import server, settings
-from api.bench.whole_log import (
-    Passes,
-    events_option,
-    home_option,
-    in_turn,
-    rates,
-    ratio,
-    rounds_option,
-)
-from api.console import json_option, print_json, tell
+from api.bench.whole_log import Passes, all_in_turn, events_option, home_option, rates, ratio
+from api.console import json_option, tell
 from ledger.codec import decode_entry
 from projections.rebuild import Rebuild
 from projections.rebuild.filling import IN_ORDER, RANGE
@@ -38,6 +29,16 @@ SELECT max(version), max(position), max(settled) FROM (
     FROM ledger_events GROUP BY account_id) AS grouped"""
 _JSON = "COPY (SELECT row_to_json(e)::text FROM ledger_events AS e ORDER BY position) TO STDOUT"
 _SCRATCH = "bench_scratch"
+
+COLUMNS = (
+    name_of("contender", "contender"),
+    number_of("events/s", "rate"),
+    spread_of("min–max", "rate"),
+    number_of("rebuild is", "rebuild_is_times", ".2f", "×"),
+    number_of("MB", "client_mb"),
+    number_of("PG MB", "server_private_mb"),
+)
+CAPTION = "medians, in turn; MB the most seen, PG MB the server's beside its buffers"
 
 
 @click.command("rebuild")
@@ -61,14 +62,11 @@ def rebuild(events: int, rounds: int, home: Path | None, *, as_json: bool) -> No
             "COPY TO": _copy,
             "GROUP BY": _group_by,
         }
-        passes = in_turn(
-            entrants, url, server_pid=postgres.server_pid, events=events, rounds=rounds
+        passes = all_in_turn(
+            entrants, url, server_pid=postgres.server_pid, events=events, times=rounds
         )
         report = _report(passes, settings(url) | {"events": events, "rounds": rounds})
-    if as_json:
-        print_json(report)
-    else:
-        _print(report)
+    publish(report, COLUMNS, CAPTION, as_json=as_json)
 
 
 def _rebuild(url: str) -> None:
@@ -121,24 +119,3 @@ def _report(passes: Passes, shown: dict[str, Any]) -> dict[str, Any]:
             for name, measured in passes.items()
         ],
     }
-
-
-def _print(report: dict[str, Any]) -> None:
-    console = Console()
-    shown = report["settings"]
-    console.print("  ".join(f"{name} {value}" for name, value in shown.items()), highlight=False)
-    caption = "medians, in turn; MB the most seen, PG MB the server's beside its buffers"
-    table = Table(box=SIMPLE, caption=caption)
-    for column in ("contender", "events/s", "min–max", "rebuild is", "MB", "PG MB"):
-        left = column == "contender"
-        table.add_column(column, justify="left" if left else "right", no_wrap=True)
-    for row in report["results"]:
-        table.add_row(
-            row["contender"],
-            f"{row['rate']:,}",
-            f"{row['rate_min']:,}–{row['rate_max']:,}",
-            f"{row['rebuild_is_times']:.2f}×",
-            f"{row['client_mb']:,.0f}",
-            f"{row['server_private_mb']:,.0f}",
-        )
-    console.print(table)

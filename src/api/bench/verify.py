@@ -6,29 +6,29 @@ from typing import Any
 
 import click
 import psycopg
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from api.bench.history import ensure_history
 from api.bench.rebuild import DECODING, decode_all
+from api.bench.report import name_of, number_of, publish, spread_of
+from api.bench.rounds import rounds_option
 from api.bench.server import server, settings
-from api.bench.whole_log import (
-    Passes,
-    events_option,
-    home_option,
-    in_turn,
-    rates,
-    ratio,
-    rounds_option,
-)
-from api.console import json_option, print_json, tell
+from api.bench.whole_log import Passes, all_in_turn, events_option, home_option, rates, ratio
+from api.console import json_option, tell
 from ledger.chain.blocks import catch_up
 from projections.advance import advance
 from projections.verify.chain import check_chain
 from projections.verify.verification import Verification
 
 OURS = "verify, one process"
+
+COLUMNS = (
+    name_of("contender", "contender"),
+    number_of("events/s", "rate"),
+    spread_of("min–max", "rate"),
+    number_of("of decoding", "of_decoding", ".2f", "×"),
+    number_of("MB", "client_mb"),
+)
+CAPTION = "medians, in turn; memory of the first process"
 
 
 @click.command("verify")
@@ -55,14 +55,11 @@ def verify(events: int, rounds: int, home: Path | None, *, as_json: bool) -> Non
             "the chain alone": _chain,
             DECODING: decode_all,
         }
-        passes = in_turn(
-            entrants, url, server_pid=postgres.server_pid, events=events, rounds=rounds
+        passes = all_in_turn(
+            entrants, url, server_pid=postgres.server_pid, events=events, times=rounds
         )
         report = _report(passes, settings(url) | {"events": events, "rounds": rounds})
-    if as_json:
-        print_json(report)
-    else:
-        _print(report)
+    publish(report, COLUMNS, CAPTION, as_json=as_json)
 
 
 def _verify(url: str, *, processes: int = 1) -> None:
@@ -91,22 +88,3 @@ def _report(passes: Passes, shown: dict[str, Any]) -> dict[str, Any]:
             for name, measured in passes.items()
         ],
     }
-
-
-def _print(report: dict[str, Any]) -> None:
-    console = Console()
-    shown = report["settings"]
-    console.print("  ".join(f"{name} {value}" for name, value in shown.items()), highlight=False)
-    table = Table(box=SIMPLE, caption="medians, in turn; memory of the first process")
-    for column in ("contender", "events/s", "min–max", "of decoding", "MB"):
-        left = column == "contender"
-        table.add_column(column, justify="left" if left else "right", no_wrap=True)
-    for row in report["results"]:
-        table.add_row(
-            row["contender"],
-            f"{row['rate']:,}",
-            f"{row['rate_min']:,}–{row['rate_max']:,}",
-            f"{row['of_decoding']:.2f}×",
-            f"{row['client_mb']:,.0f}",
-        )
-    console.print(table)
