@@ -11,8 +11,6 @@ from api.bench import work
 from api.bench.callers import Run, Step, measure, run
 from ledger.identity import new_id
 
-POOL_SIZE = 16
-
 _TABLES = """
 CREATE TABLE crud_accounts (id text PRIMARY KEY, tokens bigint NOT NULL, held bigint NOT NULL);
 CREATE TABLE crud_generations (
@@ -43,18 +41,16 @@ def make_tables(url: str) -> None:
 class Crud:
     """A table with a tokens column: SELECT … FOR UPDATE, update, two inserts, a commit a step."""
 
-    name = "CRUD, async psycopg"
-
     def __init__(self, url: str) -> None:
         self._url = url
         make_tables(url)
 
     def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
-        """Over a pool of `POOL_SIZE` connections, statements prepared."""
+        """Over a pool of async connections, statements prepared."""
 
         async def main() -> Run:
             pool: _Pool = AsyncConnectionPool(
-                self._url, min_size=POOL_SIZE, max_size=POOL_SIZE, open=False, timeout=600
+                self._url, min_size=work.POOL_SIZE, max_size=work.POOL_SIZE, open=False, timeout=600
             )
             async with pool:
                 await pool.wait()

@@ -19,6 +19,7 @@ from api.bench.http.accounts import end_all, prepare
 from api.bench.http.asking import ACCEPT, REQUESTS
 from api.bench.http.load import Load, Loaded, Loader, WrongAnswerError
 from api.bench.http.site import MINTAGE, OTHERS, Site, site
+from api.bench.options import Numbers, Words
 from api.bench.plots import Curve, draw, plot_option
 from api.bench.processes import cpu_seconds, tree
 from api.bench.report import Report, name_of, number_of, publish, spread_of
@@ -76,23 +77,14 @@ class Place(NamedTuple):
 Results = dict[Place, list[Measured]]
 
 
-def _numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
-    try:
-        return [int(each) for each in value.split(",") if each]
-    except ValueError:
-        raise click.BadParameter("numbers, with commas between them") from None
-
-
 @click.command("http")
-@click.option("--processes", default="1,2", show_default=True, callback=_numbers)
+@click.option("--processes", default="1,2", show_default=True, type=Numbers(8))
 @click.option(
     "--requests",
     "asked",
-    type=click.Choice(REQUESTS),
-    multiple=True,
-    default=REQUESTS,
+    default=",".join(REQUESTS),
     show_default=True,
-    help="Which; may be repeated.",
+    type=Words(REQUESTS),
 )
 @click.option("--accounts", default=1000, show_default=True, type=click.IntRange(1, work.ACCOUNTS))
 @click.option("--clients", default=64, show_default=True, type=click.IntRange(1, 1000))
@@ -100,7 +92,7 @@ def _numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
     "--loads",
     default="25,50,75,90",
     show_default=True,
-    callback=_numbers,
+    type=Numbers(200),
     help="Offered rates of the open loops, in percent of what a closed loop did.",
 )
 @click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.1, 60))
@@ -109,11 +101,11 @@ def _numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
 @json_option
 def http(
     *,
-    processes: list[int],
+    processes: Sequence[int],
     asked: Sequence[str],
     accounts: int,
     clients: int,
-    loads: list[int],
+    loads: Sequence[int],
     seconds: float,
     rounds: int,
     plots: Path | None,

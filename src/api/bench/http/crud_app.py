@@ -19,7 +19,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 from api.bench import work
-from api.bench.crud import POOL_SIZE, make_tables
+from api.bench.crud import make_tables
 from api.bench.http.documents import IMAGES, PROMPTS, accepted, image_of
 from api.generations.asked import GenerationBody
 from api.http.auth import key_hash
@@ -86,15 +86,15 @@ def settle(connection: psycopg.Connection[Any]) -> None:
 
 
 def crud() -> Litestar:
-    """For uvicorn: over a pool of `POOL_SIZE` connections, statements prepared."""
+    """For uvicorn: over a pool of `work.POOL_SIZE` connections, statements prepared."""
     return prepared(_build)
 
 
 def _build() -> Litestar:
     pool: _Pool = AsyncConnectionPool(
         os.environ["DATABASE_URL"],
-        min_size=POOL_SIZE,
-        max_size=POOL_SIZE,
+        min_size=work.POOL_SIZE,
+        max_size=work.POOL_SIZE,
         open=False,
         timeout=600,
     )
