@@ -118,7 +118,7 @@ class _Connection(asyncio.Protocol):
         self._generator.answered(self, self._parser.get_status_code())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._generator.lost(exc)
+        self._generator.lost(self, exc)
 
     def close(self) -> None:
         assert self._transport is not None
@@ -141,12 +141,13 @@ class _Generator:
 
     async def run(self) -> Loaded:
         loop = asyncio.get_running_loop()
-        made = []
-        for _ in range(self._load.connections):
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self), "127.0.0.1", self._load.port
+        connected = await asyncio.gather(
+            *(
+                loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._load.port)
+                for _ in range(self._load.connections)
             )
-            made.append(connection)
+        )
+        made = [connection for _, connection in connected]
         gc.collect()
         spent = time.process_time()
         began = time.perf_counter()
@@ -206,8 +207,10 @@ class _Generator:
         if not self._under_way and time.perf_counter() >= self._end:
             self._done.set()
 
-    def lost(self, exc: Exception | None) -> None:
-        if not self._done.is_set():
+    def lost(self, connection: _Connection, exc: Exception | None) -> None:
+        if connection in self._idle:  # a server may hang up on who has asked nothing for long
+            self._idle.remove(connection)
+        elif not self._done.is_set():
             self._failure = WrongAnswerError(f"the server hung up: {exc}")
             self._done.set()
 
