@@ -9,7 +9,7 @@ WAYS = ("mintage", "CRUD", "bare")
 
 
 def test_it_measures_each_way_in_both_loops(tmp_path: Path) -> None:
-    small = ("--rounds", "1", "--seconds", "0.1", "--clients", "4", "--accounts", "10")
+    small = ("--rounds", "1", "--seconds", "0.3", "--clients", "4", "--accounts", "10")
     what = ("--processes", "1", "--loads", "50", "--requests", f"{ACCEPT},{BALANCE}")
     report = mintage.run_json("bench", "http", *small, *what, home=tmp_path)
     rows = {(row["request"], row["load"], row["contender"]): row for row in report["results"]}

@@ -182,6 +182,7 @@ class _Generator:
                     self._due.append(due)
                 due += draw.expovariate(rate)
             await asyncio.sleep(0.001)
+        await asyncio.sleep(max(self._end - time.perf_counter(), 0) + 0.001)
         self._idle_or_done()
 
     def _ask(self, connection: _Connection, due: float) -> None:
@@ -216,6 +217,8 @@ class _Generator:
 
     def _told(self, seconds: float, spent: float) -> Loaded:
         expected = EXPECTED[self._load.what]
+        if not self._latencies:
+            raise WrongAnswerError("nothing was asked: too short a time at too low a rate")
         if self._statuses.keys() != {expected}:
             raise WrongAnswerError(f"{self._load.what} was answered {dict(self._statuses)}")
         return Loaded(
