@@ -28,7 +28,8 @@ class Numbers(click.ParamType[Sequence[int]]):
 
     name = "numbers"
 
-    def __init__(self, maximum: int) -> None:
+    def __init__(self, maximum: int, *, minimum: int = 1) -> None:
+        self._minimum = minimum
         self._maximum = maximum
 
     def convert(
@@ -44,6 +45,6 @@ class Numbers(click.ParamType[Sequence[int]]):
             counts = [int(word) for word in value.split(",")]
         except ValueError:
             self.fail(f"{value!r} is not numbers between commas", param, ctx)
-        if not all(1 <= count <= self._maximum for count in counts):
-            self.fail(f"each lies in 1..{self._maximum}", param, ctx)
+        if not all(self._minimum <= count <= self._maximum for count in counts):
+            self.fail(f"each lies in {self._minimum}..{self._maximum}", param, ctx)
         return counts
