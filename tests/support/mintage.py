@@ -113,7 +113,7 @@ def up(home: Path, **settings: str) -> Iterator[Up]:
             until(lambda: not running.left, what="the end of every process")
 
 
-def until(condition: Callable[[], object], *, what: str, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], *, what: str, seconds: float = 60.0) -> None:
     """Poll until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():
