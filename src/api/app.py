@@ -8,12 +8,13 @@ from typing import Any, cast
 from anyio import to_thread
 from litestar import Litestar, Request
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 
 from api import logs
 from api.http.auth import current
 from api.http.bodies import BODY_BYTES_MAX, StrictRequest
 from api.http.observe import Observe
+from api.http.principals import Principal
 from api.openapi.document import openapi_config
 from api.pages.errors import answer
 from api.pages.rendering import template_config
@@ -39,10 +40,12 @@ def create_app(settings: Settings) -> Litestar:
 
     app = Litestar(
         route_handlers=route_handlers(settings.reference_max_bytes),
+        # Each asks for the one before: those that could be had at once are each given a task of
+        # their own, which costs more than all of them.
         dependencies={
             "services": Provide(_services, sync_to_thread=False),
-            "caller": Provide(current, sync_to_thread=False),
             "locale": Provide(_locale, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
         },
         exception_handlers={Exception: answer},
         lifespan=[running],
@@ -70,5 +73,16 @@ def _services(state: State) -> Services:
     return cast("Services", state.services)
 
 
-def _locale(request: Request[Any, Any, Any]) -> Locale:
+def _caller(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],  # noqa: ARG001 - see above
+    locale: NamedDependency[Locale],  # noqa: ARG001
+) -> Principal:
+    return current(request)
+
+
+def _locale(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],  # noqa: ARG001 - see above
+) -> Locale:
     return locale_of(request.headers.get("Accept-Language"))

@@ -1,9 +1,14 @@
 """Structured logs on stderr: JSON or for people. Never bodies, keys or prompts."""
 
+import contextlib
+import json
 import logging
 import sys
-from typing import Any
+from collections.abc import MutableMapping
+from functools import partial
+from typing import Any, TextIO
 
+import msgspec
 import structlog
 
 from api.log_errors import format_error
@@ -11,7 +16,10 @@ from api.settings import Settings
 
 
 def configure(settings: Settings) -> None:
-    """Set up structlog, and the standard library's loggers through it. Once a process."""
+    """Set up structlog, and the standard library's loggers through it. Once a process.
+
+    Ours are written without the standard library, which takes several times as long for a line.
+    """
     as_json = (settings.log_format or ("console" if sys.stderr.isatty() else "json")) == "json"
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -19,22 +27,15 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: list[Any] = (
-        [
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ]
-        if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    )
+    written: list[Any] = [
+        format_error,
+        _as_json if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+    ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                format_error,
-                *renderer,
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
         )
     )
     root = logging.getLogger()
@@ -44,10 +45,33 @@ def configure(settings: Settings) -> None:
     for name in ("uvicorn.access", "httpx", "httpx2", "google_genai"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, *written],
+        logger_factory=partial(_Lines, sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelName(settings.log_level)
         ),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Writes whole lines. What cannot be written is lost: the work goes on."""
+
+    def __init__(self, stream: TextIO, name: str = "") -> None:
+        self.name = name
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """One line, at once."""
+        with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _as_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(event, enc_hook=repr).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return json.dumps(event, default=repr)

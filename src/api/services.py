@@ -6,13 +6,20 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from api.accounts.numbers import Numbers, numbers_of_all
+from api.gathering import Gathered
+from api.generations.before import Before, Question, look
+from api.generations.documents import Seen
 from api.generations.flights import Flights
+from api.generations.states import states_of
 from api.generations.watcher import Watcher
+from api.http.principals import Principal, find_keys, find_sessions
 from api.http.slots import ExportSlots
 from api.settings import Settings, SettingsError
 from api.storing import build_storage
 from api.threads import CONNECTIONS_MAX, Threads
 from generation.storage import Storage
+from ledger.entry import Entry
 from ledger.ledger import Ledger
 
 CONNECT_SECONDS_MAX = 3
@@ -29,6 +36,11 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     pool: ConnectionPool[psycopg.Connection[Any]]
     storage: Storage
     threads: Threads
+    keys: Gathered[bytes, Principal | None]
+    sessions: Gathered[bytes, Principal | None]
+    before: Gathered[Question, Before]
+    states: Gathered[Entry, Seen]
+    numbers: Gathered[str, Numbers | None]
     watcher: Watcher
     flights: Flights
     exports: ExportSlots
@@ -68,12 +80,18 @@ def build_services(settings: Settings) -> Services:
             "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c timezone=UTC",
         },
     )
+    threads = Threads(pool)
     return Services(
         settings=settings,
         ledger=Ledger(url, shares_writer=True),
         pool=pool,
         storage=build_storage(settings),
-        threads=Threads(pool),
+        threads=threads,
+        keys=Gathered(lambda hashes: threads.query(find_keys, hashes)),
+        sessions=Gathered(lambda hashes: threads.query(find_sessions, hashes)),
+        states=Gathered(lambda requests: threads.query(states_of, requests)),
+        numbers=Gathered(lambda names: threads.query(numbers_of_all, names)),
+        before=Gathered(lambda questions: threads.query(look, questions)),
         watcher=Watcher(url),
         flights=Flights(),
         exports=ExportSlots(),

@@ -19,8 +19,8 @@ from PIL import Image
 
 from api.accounts import keys
 from api.app import create_app
-from api.http.auth import Role
 from api.http.bounded_http import BoundedHttp
+from api.http.principals import Role
 from api.seed import seed
 from api.services import Services
 from api.settings import Settings

@@ -13,8 +13,9 @@ from litestar.response import Stream
 from api.accounts.balances import balance_of
 from api.generations.seeing import wait_for
 from api.http import event_streams
-from api.http.auth import Principal, authenticate
+from api.http.auth import authenticate
 from api.http.event_streams import HEADERS, MEDIA_TYPE, event_stream, frame
+from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import TooManyStreamsError, UnauthenticatedError
 from api.services import Services
@@ -58,7 +59,7 @@ async def _stream(
                     await authenticate(request)
                 except UnauthenticatedError:
                     return
-                balance = await services.threads.query(balance_of, services.ledger, account_id)
+                balance = await balance_of(services, account_id)
                 if balance.position != sent:
                     sent = balance.position
                     yield frame(balance.position, "balance", balance)

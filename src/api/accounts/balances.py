@@ -3,13 +3,13 @@
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.accounts.store import Numbers, numbers_of, profile_of
-from api.http.auth import Principal
+from api.accounts.numbers import Numbers, known, numbers_of
+from api.accounts.store import profile_of
+from api.http.principals import Principal
 from api.http.schemas import Balance, Me
 from api.openapi.documented import refusals
 from api.services import Services
 from api.threads import Connection
-from ledger.ledger import Ledger
 
 
 @get("/balance", summary="My tokens", responses=refusals())
@@ -17,18 +17,18 @@ async def balance(
     services: NamedDependency[Services], caller: NamedDependency[Principal]
 ) -> Balance:
     """All of it at one position of the log, never older than what was acknowledged."""
-    return await services.threads.query(balance_of, services.ledger, caller.account)
+    return await balance_of(services, caller.account)
 
 
 @get("/me", summary="Who I am", responses=refusals())
 async def me(services: NamedDependency[Services], caller: NamedDependency[Principal]) -> Me:
     """The balance, the profile, and the role that these credentials carry."""
-    return await services.threads.query(_me, services.ledger, caller)
+    return await services.threads.query(_me, caller)
 
 
-def balance_of(connection: Connection, ledger: Ledger, account_id: str) -> Balance:
+async def balance_of(services: Services, account_id: str) -> Balance:
     """The account's tokens now. Raises `NotFoundError`."""
-    numbers = numbers_of(connection, ledger, account_id)
+    numbers = known(await services.numbers.get(account_id))
     return Balance(
         account_id=account_id,
         is_member=numbers.is_member,
@@ -39,10 +39,10 @@ def balance_of(connection: Connection, ledger: Ledger, account_id: str) -> Balan
     )
 
 
-def _me(connection: Connection, ledger: Ledger, caller: Principal) -> Me:
+def _me(connection: Connection, caller: Principal) -> Me:
     numbers, profile = Numbers(), None
     if caller.account_id is not None:
-        numbers = numbers_of(connection, ledger, caller.account_id)
+        numbers = numbers_of(connection, caller.account_id)
         profile = profile_of(connection, caller.account_id)
     return Me(
         account_id=caller.account_id,

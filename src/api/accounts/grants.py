@@ -11,10 +11,11 @@ from litestar.params import FromPath, JSONBody
 from api.accounts.store import WRITE_NOTE
 from api.audit.recording import recorded
 from api.generations.seeing import request_of
-from api.http.auth import Principal, requires
+from api.http.auth import requires
 from api.http.bodies import BODY_BYTES_MAX
 from api.http.ids import NO_NUL, Note, is_id
 from api.http.preferences import idempotency_key
+from api.http.principals import Principal
 from api.http.schemas import Change
 from api.openapi.documented import header, refusals
 from api.openapi.operations import KeyedOperation

@@ -8,10 +8,12 @@ from litestar import patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from api.accounts.store import CREATE_PROFILE, WRITE_NOTE, change_profile, numbers_of, profile_of
+from api.accounts.numbers import numbers_of
+from api.accounts.store import CREATE_PROFILE, WRITE_NOTE, change_profile, profile_of
 from api.audit.recording import recorded
-from api.http.auth import Principal, Role, requires
+from api.http.auth import requires
 from api.http.ids import AccountId, Email, Name, Note, is_id
+from api.http.principals import Principal, Role
 from api.http.schemas import Position
 from api.openapi.documented import refusals
 from api.problems.field_errors import invalid
@@ -22,7 +24,6 @@ from api.threads import Connection
 from ledger.commands import Beside, ChangeMembership, OpenAccount, Submission
 from ledger.facts import AMOUNT_MAX
 from ledger.identity import new_id
-from ledger.ledger import Ledger
 
 
 class AccountDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +80,7 @@ async def create(
     await services.ledger.record_async(
         Submission(command=command, actor=caller.actor, beside=(profile,))
     )
-    return await services.threads.query(account_document, services.ledger, account_id)
+    return await services.threads.query(account_document, account_id)
 
 
 @patch(
@@ -113,12 +114,12 @@ async def change(
         )
     if not await services.threads.query(change_profile, account_id, name=data.name, role=data.role):
         raise NotFoundError
-    return await services.threads.query(account_document, services.ledger, account_id)
+    return await services.threads.query(account_document, account_id)
 
 
-def account_document(connection: Connection, ledger: Ledger, account_id: str) -> AccountDocument:
+def account_document(connection: Connection, account_id: str) -> AccountDocument:
     """The account as it is now. Raises `NotFoundError`."""
-    numbers = numbers_of(connection, ledger, account_id)
+    numbers = numbers_of(connection, account_id)
     profile = profile_of(connection, account_id)
     if profile is None:
         raise NotFoundError

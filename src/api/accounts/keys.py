@@ -12,9 +12,10 @@ from litestar.params import FromPath, JSONBody
 from psycopg.rows import class_row
 
 from api.audit.recording import recorded
-from api.http.auth import Principal, Role, key_hash, requires
+from api.http.auth import requires
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, is_id
+from api.http.principals import Principal, Role, key_hash
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services

@@ -6,10 +6,8 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from api.http.auth import Role
-from api.problems.refusals import NotFoundError
+from api.http.principals import Role
 from api.threads import Connection
-from ledger.ledger import Ledger
 
 CREATE_PROFILE = "INSERT INTO profiles (account_id, email, name) VALUES (%s, %s, %s)"
 WRITE_NOTE = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"
@@ -20,21 +18,6 @@ WHERE account_id = %(account_id)s"""
 _END_OTHERS = """
 UPDATE sessions SET ended_at = now()
 WHERE account_id = %(account_id)s AND ended_at IS NULL AND role <> %(role)s"""
-_POSITION = "SELECT position FROM ledger_events WHERE account_id = %s AND version = %s"
-
-
-class Numbers(msgspec.Struct, frozen=True, kw_only=True):
-    """An account at one position; zeros where there is no account."""
-
-    is_member: bool = False
-    settled: int = 0
-    held: int = 0
-    position: int = 0
-
-    @property
-    def available(self) -> int:
-        """Tokens that a new generation may hold."""
-        return self.settled - self.held
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,19 +28,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: Role
     created_at: datetime
-
-
-def numbers_of(connection: Connection, ledger: Ledger, account_id: str) -> Numbers:
-    """The account now. Raises `NotFoundError`."""
-    account = ledger.account(account_id)
-    if not account.is_open:
-        raise NotFoundError
-    # The place of the very event that the numbers follow from: it never changes.
-    row = connection.execute(_POSITION, (account_id, account.version)).fetchone()
-    assert row is not None
-    return Numbers(
-        is_member=account.is_member, settled=account.settled, held=account.held, position=row[0]
-    )
 
 
 def profile_of(connection: Connection, account_id: str) -> Profile | None:

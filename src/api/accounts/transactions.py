@@ -8,10 +8,10 @@ from litestar.params import QueryParameter
 
 from api.accounts.operations import StatementOperation
 from api.accounts.statements import CSV, lines_of, statement_csv
-from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, LIMIT_MAX, CursorParameter, Listing, Page
 from api.http.exports import Export
 from api.http.negotiation import best_match
+from api.http.principals import Principal
 from api.http.schemas import Transaction
 from api.openapi.documented import refusals
 from api.problems.field_errors import invalid

@@ -7,7 +7,6 @@ from litestar.params import FromPath
 from api.audit.asking import AtParameter, Moment, PositionParameter, moment
 from api.audit.documents import BalanceThen, TimelineEvent, balance_then, timeline_event
 from api.audit.recording import recorded
-from api.http.auth import Principal
 from api.http.cursors import (
     LIMIT_DEFAULT,
     CursorParameter,
@@ -17,6 +16,7 @@ from api.http.cursors import (
     not_of_this_list,
 )
 from api.http.ids import is_id
+from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services

@@ -13,12 +13,12 @@ from api.audit.exports import count_of, pieces
 from api.audit.formats import Csv, Format, Ndjson
 from api.audit.operations import EventsOperation
 from api.audit.recording import recorded
-from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter
 from api.http.exports import Export
 from api.http.ids import NO_NUL
 from api.http.negotiation import best_match
 from api.http.parameters import AccountParameter
+from api.http.principals import Principal
 from api.http.schemas import Position
 from api.openapi.documented import refusals
 from api.problems.field_errors import invalid

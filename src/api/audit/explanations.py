@@ -12,8 +12,8 @@ from api.audit.asking import AtParameter, Moment, PositionParameter, moment
 from api.audit.documents import OpenHold, TimelineEvent, Version, open_holds, timeline_event
 from api.audit.recording import recorded
 from api.audit.words import explanation_lines
-from api.http.auth import Principal
 from api.http.ids import is_id
+from api.http.principals import Principal
 from api.http.schemas import Position
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from api.audit.documents import TimelineEvent, timeline_event
 from api.audit.recording import recorded
-from api.http.auth import Principal
+from api.http.principals import Principal
 from api.http.schemas import PromptRef
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError

@@ -10,10 +10,10 @@ from litestar.params import QueryParameter
 from psycopg.rows import dict_row
 
 from api.audit.recording import recorded
-from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, QUERY_CHARACTERS_MAX
 from api.http.parameters import AccountParameter
+from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.services import Services
 from api.threads import Connection

@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
-from api.http.auth import Principal
+from api.http.principals import Principal
 from api.problems.refusals import ReadNotRecordedError
 from api.services import Services
 from api.threads import Connection

@@ -12,7 +12,8 @@ import psycopg
 from api.accounts.grants import NewGrant
 from api.accounts.handlers import NewAccount, account_document
 from api.accounts.keys import NewKey, create_key
-from api.accounts.store import CREATE_PROFILE, change_profile, numbers_of
+from api.accounts.numbers import numbers_of
+from api.accounts.store import CREATE_PROFILE, change_profile
 from api.console import json_option, print_json
 from api.http.ids import is_id
 from api.launch.quiet import quiet_logs
@@ -71,7 +72,7 @@ def create(
         profile = Beside(CREATE_PROFILE, (opening.account_id, form.email.lower(), form.name))
         desk.ledger.record(Submission(command=opening, actor=ACTOR, beside=(profile,)))
         change_profile(desk.connection, opening.account_id, name=None, role=_role(role))
-        document = account_document(desk.connection, desk.ledger, opening.account_id)
+        document = account_document(desk.connection, opening.account_id)
     if as_json:
         print_json(document)
     else:
@@ -152,7 +153,7 @@ def make_key(*, account_id: str | None, role: str, name: str, as_json: bool) -> 
     with _desk() as desk:
         if account_id is not None:
             with _known(account_id):
-                numbers_of(desk.connection, desk.ledger, account_id)
+                numbers_of(desk.connection, account_id)
         made = create_key(desk.connection, account_id, role=form.role, name=form.name)
     if as_json:
         print_json({"account_id": account_id, **msgspec.structs.asdict(made)})

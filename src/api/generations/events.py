@@ -18,8 +18,8 @@ from litestar.response import Stream
 from api.generations.documents import Seen, generation_of
 from api.generations.seeing import see, see_again, wait_for
 from api.http import event_streams
-from api.http.auth import Principal
 from api.http.event_streams import HEADERS, MEDIA_TYPE, event_stream, frame
+from api.http.principals import Principal
 from api.http.schemas import StepEvent, StepName
 from api.openapi.documented import refusals
 from api.services import Services

@@ -14,10 +14,10 @@ from api.generations.asked import read_asked
 from api.generations.documents import Seen, generation_of, generation_of_row
 from api.generations.requesting import prompt_for, request_generation
 from api.generations.seeing import request_of, see, see_again, wait_until_ended
-from api.http.auth import Principal
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.preferences import idempotency_key, wait_seconds
+from api.http.principals import Principal
 from api.http.schemas import Generation, Quote
 from api.openapi.documented import header, refusals
 from api.openapi.operations import GenerationOperation, QuoteOperation

@@ -8,9 +8,10 @@ import msgspec
 import structlog
 
 from api.generations.asked import Asked
-from api.http.auth import Principal
+from api.generations.before import Before, Question
+from api.http.principals import Principal
 from api.problems.refusals import KeyReusedByOtherInputError, PromptNotFoundError
-from api.prompts.store import PromptRow, latest
+from api.prompts.store import PromptRow
 from api.services import Services
 from generation.objects import reference_key
 from generation.pictures import CleanPicture, clean_reference
@@ -41,13 +42,16 @@ async def request_generation(
     Raises the ledger's refusals, `PromptNotFoundError`, `KeyReusedByOtherInputError`,
     `UnsupportedPictureError` and, with the outcome unknown, `LedgerUnavailableError`.
     """
+    question = Question(key_id, asked.prompt_id)
     if key_id is None:
-        return await _accept(services, caller, asked, None)
+        before = await services.before.get(question)
+        return await _accept(services, caller, asked, before, None)
     async with services.flights.alone(key_id):
-        earlier = await services.threads.read(services.ledger.find, key_id)
+        before = await services.before.get(question)
+        earlier = before.earlier
         if earlier is None:
             try:
-                return await _accept(services, caller, asked, key_id)
+                return await _accept(services, caller, asked, before, key_id)
             except (Refusal, PromptNotFoundError):
                 # Another process may have recorded it since we looked, and so be what refused us.
                 earlier = await services.threads.read(services.ledger.find, key_id)
@@ -60,16 +64,18 @@ async def request_generation(
 
 async def prompt_for(services: Services, prompt_id: str) -> PromptRow:
     """The prompt as it is now. Raises `PromptNotFoundError`, also for a hidden one."""
-    prompt = await services.threads.query(latest, prompt_id)
-    if prompt is None:
+    before = await services.before.get(Question(None, prompt_id))
+    if before.prompt is None:
         raise PromptNotFoundError
-    return prompt
+    return before.prompt
 
 
 async def _accept(
-    services: Services, caller: Principal, asked: Asked, key_id: UUID | None
+    services: Services, caller: Principal, asked: Asked, before: Before, key_id: UUID | None
 ) -> Accepted:
-    prompt = await prompt_for(services, asked.prompt_id)
+    prompt = before.prompt
+    if prompt is None:
+        raise PromptNotFoundError
     command = RequestGeneration(
         account_id=caller.account,
         generation_id=new_id(),

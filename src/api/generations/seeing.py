@@ -10,16 +10,12 @@ from api.generations.documents import Seen
 from api.generations.watcher import TooManyWatchedError
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.threads import Connection
-from generation.leases import steps_of
 from ledger.entry import Entry
-from ledger.facts import GenerationRequested, TokensConsumed
+from ledger.facts import GenerationRequested
 from ledger.ledger import Ledger
 
 LOOK_SECONDS = 5.0
 """A wait looks for itself this often, should the watcher's connection be down."""
-
-_FAVORITES = "SELECT image_id FROM favorites WHERE account_id = %s AND image_id = ANY(%s)"
 
 
 def request_of(ledger: Ledger, generation_id: UUID, account_id: str | None) -> Entry:
@@ -38,12 +34,12 @@ def request_of(ledger: Ledger, generation_id: UUID, account_id: str | None) -> E
 async def see(services: Services, account_id: str, generation_id: UUID) -> Seen:
     """The account's generation as it is now. Raises `NotFoundError`."""
     request = await services.threads.read(request_of, services.ledger, generation_id, account_id)
-    return await services.threads.query(_see, services.ledger, request)
+    return await services.states.get(request)
 
 
 async def see_again(services: Services, request: Entry) -> Seen:
     """The same, where the request's entry is known already."""
-    return await services.threads.query(_see, services.ledger, request)
+    return await services.states.get(request)
 
 
 async def wait_until_ended(
@@ -85,23 +81,3 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 async def _hung_up(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _see(connection: Connection, ledger: Ledger, request: Entry) -> Seen:
-    generation_id = request.fact_id
-    ending = ledger.ending(generation_id)
-    favorites: set[UUID] = set()
-    step = None
-    if ending is None:
-        step = steps_of(connection, [generation_id]).get(generation_id)
-    elif isinstance(ending.fact, TokensConsumed):
-        ids = [image.id for image in ending.fact.images]
-        rows = connection.execute(_FAVORITES, (request.account_id, ids))
-        favorites = {row[0] for row in rows}
-    return Seen(
-        request=request,
-        ending=ending,
-        step=step,
-        available=ledger.account(request.account_id).available,
-        favorites=favorites,
-    )

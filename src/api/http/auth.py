@@ -3,63 +3,24 @@
 A key that is sent is what counts, whatever cookie comes with it.
 """
 
-import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Any, cast
 
-import msgspec
 import structlog
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from api.http.principals import BOOTSTRAP, Principal, Role, key_hash
 from api.problems.refusals import ForbiddenError, UnauthenticatedError
 from api.services import Services
 from api.sessions.cookies import session_id_of
 from api.sessions.csrf import check_request
 from api.texts.i18n import msg
-from api.threads import Connection
 
-Role = Literal["user", "support", "admin"]
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 KEY_CHARACTERS_MAX = 256
-_RANK: dict[Role, int] = {"user": 0, "support": 1, "admin": 2}
-_FIND = """
-SELECT id, account_id, role FROM api_keys WHERE hash = %s AND revoked_at IS NULL"""
-_FIND_SESSION = """
-SELECT account_id, role, seen_at < now() - interval '5 minutes' FROM sessions
-WHERE hash = %s AND ended_at IS NULL AND expires_at > now()
-    AND seen_at > now() - interval '7 days'"""
-_SEEN = "UPDATE sessions SET seen_at = now() WHERE hash = %s"
-
-
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller. `actor` is what the log remembers; support and admins may have no account."""
-
-    actor: str
-    role: Role
-    account_id: str | None
-
-    def may(self, role: Role) -> bool:
-        """Whether the caller's role is that one or a higher one."""
-        return _RANK[self.role] >= _RANK[role]
-
-    @property
-    def account(self) -> str:
-        """The caller's own account. Raises `ForbiddenError` where there is none."""
-        if self.account_id is None:
-            raise ForbiddenError(msg("This key belongs to no account."))
-        return self.account_id
-
-
-BOOTSTRAP = Principal(actor="admin:bootstrap", role="admin", account_id=None)
-
-
-def key_hash(key: str) -> bytes:
-    """What is stored of a key. Keys are random and long, so no salt is needed."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def requires(role: Role) -> Guard:
@@ -97,7 +58,7 @@ async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Princi
 
 async def by_session(services: Services, session_id: str) -> Principal:
     """Whose session it is. Raises `UnauthenticatedError`."""
-    return await services.threads.query(_find_session, key_hash(session_id))
+    return _known(await services.sessions.get(key_hash(session_id)))
 
 
 async def _by_key(connection: ASGIConnection[Any, Any, Any, Any], services: Services) -> Principal:
@@ -108,7 +69,7 @@ async def _by_key(connection: ASGIConnection[Any, Any, Any, Any], services: Serv
     admin_key = services.settings.mintage_admin_key
     if admin_key is not None and hmac.compare_digest(key.encode(), admin_key.encode()):
         return BOOTSTRAP
-    return await services.threads.query(_find, key_hash(key))
+    return _known(await services.keys.get(key_hash(key)))
 
 
 def current(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
@@ -116,19 +77,7 @@ def current(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     return cast("Principal", request.scope["user"])
 
 
-def _find(connection: Connection, hashed: bytes) -> Principal:
-    row: tuple[UUID, str | None, Role] | None = connection.execute(_FIND, (hashed,)).fetchone()
-    if row is None:
+def _known(principal: Principal | None) -> Principal:
+    if principal is None:
         raise UnauthenticatedError
-    key_id, account_id, role = row
-    return Principal(actor=f"key:{key_id}", role=role, account_id=account_id)
-
-
-def _find_session(connection: Connection, hashed: bytes) -> Principal:
-    row: tuple[str, Role, bool] | None = connection.execute(_FIND_SESSION, (hashed,)).fetchone()
-    if row is None:
-        raise UnauthenticatedError
-    account_id, role, is_stale = row
-    if is_stale:
-        connection.execute(_SEEN, (hashed,))
-    return Principal(actor=f"account:{account_id}", role=role, account_id=account_id)
+    return principal

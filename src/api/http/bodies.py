@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 
-from api.http.auth import Principal
+from api.http.principals import Principal
 from api.problems.field_errors import invalid_from
 from api.problems.refusals import BadBodyError
 

@@ -5,25 +5,30 @@ It stands outside Litestar's router, so that what no route takes is seen as well
 
 import re
 import time
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import structlog
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Histogram
+from uuid_utils import uuid7
 
 from api.metrics import REQUEST_SECONDS, REQUESTS
-from ledger.identity import new_id
+
+Headers = tuple[tuple[bytes, bytes], ...]
 
 UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
-_SAFETY = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_SAFETY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_PRIVATE = (*_SAFETY, (b"cache-control", b"no-store"))
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 _log = structlog.get_logger("api.requests")
 
@@ -49,12 +54,8 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                headers["X-Request-ID"] = request_id
-                for name, value in _SAFETY.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
-                    headers.setdefault("Cache-Control", "no-store")
+                defaults = _PRIVATE if scope["path"].startswith("/v1/") else _SAFETY
+                message["headers"] = _completed(message["headers"], request_id, defaults)
             await send(message)
 
         try:
@@ -63,15 +64,33 @@ class Observe:
             _tell(scope, status, time.perf_counter() - started)
 
 
+def _completed(
+    headers: Iterable[tuple[bytes, bytes]], request_id: str, defaults: Headers
+) -> list[tuple[bytes, bytes]]:
+    """The answer's own headers, with the defaults for those that it has not set."""
+    own = [header for header in headers if header[0].lower() != b"x-request-id"]
+    names = {name.lower() for name, _ in own}
+    own.append((b"x-request-id", request_id.encode("ascii")))
+    own += [header for header in defaults if header[0] not in names]
+    return own
+
+
 def _tell(scope: Any, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "OTHER"
     route = scope.get("path_template") or UNMATCHED
-    REQUESTS.labels(method, route, str(status)).inc()
-    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    requests, request_seconds = _figures(method, route, status)
+    requests.inc()
+    request_seconds.observe(seconds)
     if generation_id := scope.get("path_params", {}).get("generation_id"):
         structlog.contextvars.bind_contextvars(generation_id=str(generation_id))
     tell = _log.debug if route in _QUIET else _log.info
     tell("request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 1))
+
+
+@cache
+def _figures(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """As many as there are: methods, routes and statuses are all from short lists."""
+    return REQUESTS.labels(method, route, str(status)), REQUEST_SECONDS.labels(method, route)
 
 
 def _request_id(scope: Any) -> str:
@@ -79,4 +98,4 @@ def _request_id(scope: Any) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode("ascii"))
-    return str(new_id())
+    return str(uuid7())

@@ -1,7 +1,6 @@
 """Query parameters: those that several routes have in common, and none that a route lacks."""
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any
 
@@ -17,6 +16,8 @@ NAME_CHARACTERS_MAX = 100
 NAMED_MAX = 20
 """The most wrong parameters that one answer names."""
 
+_parameters: dict[Callable[..., Any], Mapping[str, bool]] = {}
+
 AccountParameter = Annotated[
     str | None, QueryParameter(pattern=ID_PATTERN, description="Only that account's.")
 ]
@@ -29,6 +30,8 @@ async def strict_query(
 
     A filter that was mistyped would otherwise widen the answer. Raises `InvalidInputError`.
     """
+    if not connection.scope["query_string"]:
+        return
     if wrong := tuple(islice(_wrong(connection, _known(handler)), NAMED_MAX)):
         raise InvalidInputError(*wrong)
 
@@ -43,9 +46,15 @@ def _wrong(
             yield FieldProblem(name, msg("Is given more than once."))
 
 
-@cache
 def _known(handler: BaseRouteHandler) -> Mapping[str, bool]:
     """The route's own parameters; true where one is a list."""
+    # By its function, which there is one of: guards are handed a fresh copy of the handler.
+    if (known := _parameters.get(handler.fn)) is None:
+        known = _parameters[handler.fn] = _parameters_of(handler)
+    return known
+
+
+def _parameters_of(handler: BaseRouteHandler) -> Mapping[str, bool]:
     return {
         field.kwarg_definition.name or name: field.is_non_string_sequence
         for name, field in handler.parsed_fn_signature.parameters.items()

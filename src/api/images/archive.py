@@ -15,8 +15,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from zipstream import ZipStream
 
-from api.http.auth import Principal
 from api.http.exports import Export
+from api.http.principals import Principal
 from api.images.naming import download_name
 from api.openapi.documented import header, refusals
 from api.problems.field_errors import invalid

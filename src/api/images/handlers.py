@@ -9,8 +9,8 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
 from api.generations.documents import image_of_row
-from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
+from api.http.principals import Principal
 from api.http.schemas import Image
 from api.images.naming import download_name
 from api.openapi.documented import header, refusals

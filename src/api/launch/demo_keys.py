@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 
 from api.accounts.keys import PREFIX, SECRET_BYTES
-from api.http.auth import Role, key_hash
+from api.http.principals import Role, key_hash
 from ledger.embedded.paths import write_durably
 from ledger.identity import new_id
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from api.http.auth import Role
+from api.http.principals import Role
 from api.launch.demo_keys import demo_keys
 from api.launch.quiet import quiet_logs
 from api.opening import check_addresses

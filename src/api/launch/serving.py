@@ -41,7 +41,7 @@ def serve(
 
     `factory` names the function that builds the application, in each process.
     """
-    _allow_files()
+    allow_files()
     _hand_on(settings)
     config = uvicorn.Config(
         factory,
@@ -97,7 +97,7 @@ def prepared(build: Callable[[], App]) -> App:
     return app
 
 
-def _allow_files() -> None:
+def allow_files() -> None:
     """A connection is a file, and the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)

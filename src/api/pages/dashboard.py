@@ -8,9 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Template
 
-from api.http.auth import Principal
 from api.http.cursors import CursorParameter, Listing
 from api.http.exports import Export
+from api.http.principals import Principal
 from api.images.archive import IMAGES_MAX, IdsParameter, archive_of
 from api.pages.clock import Clock
 from api.pages.gallery import read_generation, read_roll

@@ -7,8 +7,8 @@ from litestar.di import NamedDependency
 from litestar.response import Template
 
 from api.audit.accounts import find_accounts
-from api.http.auth import Principal
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, Page
+from api.http.principals import Principal
 from api.pages.clock import Clock
 from api.pages.places import PartParameter, address
 from api.pages.rendering import page

@@ -10,8 +10,8 @@ from litestar.response import Template
 
 from api.audit.recording import recorded
 from api.audit.words import what_happened
-from api.http.auth import Principal
 from api.http.cursors import CursorParameter, Listing
+from api.http.principals import Principal
 from api.http.times import TIME_CHARACTERS_MAX
 from api.pages.clock import Clock
 from api.pages.desk import Desk, lay_out

@@ -11,7 +11,7 @@ from litestar.response import Template
 
 from api.audit.generations import read_story
 from api.audit.words import what_happened
-from api.http.auth import Principal
+from api.http.principals import Principal
 from api.pages.clock import Clock
 from api.pages.rendering import page
 from api.pages.texts import LIST_TEXTS

@@ -11,9 +11,9 @@ from litestar.response import Template
 
 from api.accounts.statements import lines_of, statement_csv
 from api.accounts.transactions import TypeParameter
-from api.http.auth import Principal
 from api.http.cursors import CursorParameter, Listing
 from api.http.exports import Export
+from api.http.principals import Principal
 from api.pages.clock import Clock
 from api.pages.language import chosen_locale
 from api.pages.places import address

@@ -8,14 +8,15 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from api.accounts.store import numbers_of, profile_of
-from api.http.auth import Guard, Principal, Role, by_session
+from api.accounts.numbers import numbers_of
+from api.accounts.store import profile_of
+from api.http.auth import Guard, by_session
+from api.http.principals import Principal, Role
 from api.problems.refusals import NotFoundError, UnauthenticatedError
 from api.services import Services
 from api.sessions.cookies import session_id_of
 from api.sessions.csrf import csrf_token
 from api.threads import Connection
-from ledger.ledger import Ledger
 
 
 class LoginRequiredError(Exception):
@@ -70,13 +71,11 @@ async def find_viewer(request: Request[Any, Any, Any]) -> Viewer:
     principal = cast("Principal", request.scope["user"])
     session_id = session_id_of(request, services.settings)
     assert session_id is not None
-    return await services.threads.query(_viewer, services.ledger, principal, session_id)
+    return await services.threads.query(_viewer, principal, session_id)
 
 
-def _viewer(
-    connection: Connection, ledger: Ledger, principal: Principal, session_id: str
-) -> Viewer:
-    numbers = numbers_of(connection, ledger, principal.account)
+def _viewer(connection: Connection, principal: Principal, session_id: str) -> Viewer:
+    numbers = numbers_of(connection, principal.account)
     profile = profile_of(connection, principal.account)
     return Viewer(
         account_id=principal.account,

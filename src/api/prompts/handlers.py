@@ -7,9 +7,10 @@ from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from api.http.auth import Principal, requires
+from api.http.auth import requires
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, ONE_LINE, QUERY_CHARACTERS_MAX, PromptId, is_id
+from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import ConflictError, NotFoundError
 from api.prompts import store as prompt_store

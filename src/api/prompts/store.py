@@ -1,5 +1,6 @@
 """Prompts in the database: every change is a new version, and deleting only hides."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ SELECT p.ordinal, p.id, v.version, v.title, v.content, v.description, v.category
        v.token_cost
 FROM prompts AS p JOIN prompt_versions AS v ON v.prompt_id = p.id AND v.version = p.version
 WHERE p.hidden_at IS NULL"""
-_LATEST = _COLUMNS + " AND p.id = %s"
+_LATEST = _COLUMNS + " AND p.id = ANY(%s)"
 _PAGE = (
     _COLUMNS
     + """
@@ -55,8 +56,14 @@ class PromptRow(PromptText, frozen=True, kw_only=True):
 
 def latest(connection: Connection, prompt_id: str) -> PromptRow | None:
     """The prompt, unless there is none or it is hidden."""
+    return latest_of(connection, [prompt_id]).get(prompt_id)
+
+
+def latest_of(connection: Connection, prompt_ids: Collection[str]) -> dict[str, PromptRow]:
+    """The prompts by their ids, without hidden ones."""
     with connection.cursor(row_factory=class_row(PromptRow)) as cursor:
-        return cursor.execute(_LATEST, (prompt_id,)).fetchone()
+        rows = cursor.execute(_LATEST, (list(prompt_ids),), prepare=True)
+        return {row.id: row for row in rows}
 
 
 def list_prompts(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from api.http.auth import Role, key_hash
+from api.http.principals import Role, key_hash
 from api.problems.refusals import TooManyLoginsError, UnauthenticatedError
 from api.threads import Connection
 

@@ -3,7 +3,7 @@
 Catalogues are read as they are written (`.po`), so there is nothing to compile and forget.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -42,8 +42,13 @@ def msg(text: str, /, **values: Any) -> Message:
 
 def locale_of(accept_language: str | None) -> Locale:
     """The language that RFC 9110's header prefers among ours."""
+    return _preferred((accept_language or "")[:ACCEPT_CHARACTERS_MAX])
+
+
+@lru_cache(1024)
+def _preferred(accept_language: str) -> Locale:
     best, best_quality = DEFAULT_LOCALE, 0.0
-    for part in (accept_language or "")[:ACCEPT_CHARACTERS_MAX].split(","):
+    for part in accept_language.split(","):
         tag, _, parameters = part.strip().partition(";")
         locale = _LANGUAGES.get(tag.strip().lower().partition("-")[0])
         quality = _quality(parameters)

@@ -4,19 +4,23 @@
 and shows what server and load generator can do at most.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import msgspec
 from litestar import Litestar, get, post
 from litestar.enums import ScopeType
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
+from litestar.response import Stream
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
 from api.bench import work
 from api.bench.http.documents import BALANCE, IMAGES, PROMPTS, accepted, image_of
 from api.generations.asked import GenerationBody
 from api.http.cursors import Page
-from api.http.schemas import Balance, Generation, Image
+from api.http.event_streams import event_stream, frame
+from api.http.schemas import Balance, Generation, Image, StepEvent
 from api.launch.serving import prepared
 from api.prompts.handlers import Prompt
 from ledger.identity import new_id
@@ -36,7 +40,7 @@ def echo() -> ASGIApp:
 
 
 def _build() -> Litestar:
-    handlers = [_create, _balance, _list_prompts, _images]
+    handlers = [_create, _balance, _list_prompts, _images, _events, _end]
     return Litestar(handlers, openapi_config=None, logging_config=None)
 
 
@@ -63,6 +67,25 @@ async def _list_prompts() -> Page[Prompt]:
 @get("/v1/images")
 async def _images() -> Page[Image]:
     return _IMAGES
+
+
+_ends: dict[str, asyncio.Event] = {}
+
+
+@get("/v1/generations/{ident:str}/events")
+async def _events(ident: FromPath[str]) -> Stream:
+    return event_stream(_stream(_ends.setdefault(ident, asyncio.Event())))
+
+
+@post("/v1/generations/{ident:str}/end", status_code=204)
+async def _end(ident: FromPath[str]) -> None:
+    _ends.pop(ident).set()
+
+
+async def _stream(ended: asyncio.Event) -> AsyncIterator[bytes]:
+    yield frame(1, "step", StepEvent(step="validating", status="queued", message=""))
+    await ended.wait()
+    yield frame(5, "done", accepted(_BODY, _ID, BALANCE.account_id, **_NUMBERS))
 
 
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
