@@ -7,7 +7,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from api.accounts.numbers import Numbers, numbers_of_all
-from api.gathering import Gathered
+from api.gathering import Gathered, Messenger
 from api.generations.before import Before, Question, look
 from api.generations.documents import Seen
 from api.generations.flights import Flights
@@ -36,6 +36,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     pool: ConnectionPool[psycopg.Connection[Any]]
     storage: Storage
     threads: Threads
+    messengers: tuple[Messenger, ...]
     keys: Gathered[bytes, Principal | None]
     sessions: Gathered[bytes, Principal | None]
     before: Gathered[Question, Before]
@@ -50,10 +51,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         """Begin to connect, without waiting for it: a database that is down may come back."""
         self.pool.open(wait=False)
         self.watcher.start()
+        for messenger in self.messengers:
+            messenger.start()
 
     def close(self) -> None:
         """Record what waits, then give everything back. Safe to call twice."""
         self.watcher.close()
+        for messenger in self.messengers:
+            messenger.close()
         self.ledger.close()
         self.pool.close()
         self.storage.close()
@@ -64,6 +69,12 @@ def build_services(settings: Settings) -> Services:
     url = settings.database_url
     if url is None:
         raise SettingsError("DATABASE_URL is not set (`mintage up` sets it for its processes)")
+    options: dict[str, Any] = {
+        "autocommit": True,
+        "connect_timeout": CONNECT_SECONDS_MAX,
+        "application_name": "mintage api",
+        "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c timezone=UTC",
+    }
     pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
         url,
         min_size=1,
@@ -73,25 +84,27 @@ def build_services(settings: Settings) -> Services:
         # A connection that died while idle is found before it is used.
         check=ConnectionPool.check_connection,
         name="api",
-        kwargs={
-            "autocommit": True,
-            "connect_timeout": CONNECT_SECONDS_MAX,
-            "application_name": "mintage api",
-            "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c timezone=UTC",
-        },
+        kwargs=options,
     )
-    threads = Threads(pool)
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(url, **options)
+
+    # What takes longer to read has one of its own: nobody's key waits behind it.
+    before = Messenger(connect, "before")
+    states = Messenger(connect, "states")
     return Services(
         settings=settings,
         ledger=Ledger(url, shares_writer=True),
         pool=pool,
         storage=build_storage(settings),
-        threads=threads,
-        keys=Gathered(lambda hashes: threads.query(find_keys, hashes)),
-        sessions=Gathered(lambda hashes: threads.query(find_sessions, hashes)),
-        states=Gathered(lambda requests: threads.query(states_of, requests)),
-        numbers=Gathered(lambda names: threads.query(numbers_of_all, names)),
-        before=Gathered(lambda questions: threads.query(look, questions)),
+        threads=Threads(pool),
+        messengers=(before, states),
+        keys=Gathered(before, find_keys),
+        sessions=Gathered(before, find_sessions),
+        before=Gathered(before, look),
+        states=Gathered(states, states_of),
+        numbers=Gathered(states, numbers_of_all),
         watcher=Watcher(url),
         flights=Flights(),
         exports=ExportSlots(),

@@ -14,8 +14,10 @@ from api.generations.asked import read_asked
 from api.generations.documents import Seen, generation_of, generation_of_row
 from api.generations.requesting import prompt_for, request_generation
 from api.generations.seeing import request_of, see, see_again, wait_until_ended
+from api.http.auth import current
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
+from api.http.often import often_post
 from api.http.preferences import idempotency_key, wait_seconds
 from api.http.principals import Principal
 from api.http.schemas import Generation, Quote
@@ -33,7 +35,7 @@ from projections.reads import GenerationRow, Status, images_of, list_generations
 OPERATION = "generation"
 
 
-@post(
+@often_post(
     operation_class=GenerationOperation,
     status_code=202,
     summary="Ask for images",
@@ -58,13 +60,10 @@ OPERATION = "generation"
         ),
     },
 )
-async def create(
-    request: StrictRequest,
-    services: NamedDependency[Services],
-    caller: NamedDependency[Principal],
-    locale: NamedDependency[Locale],
-) -> Response[Generation]:
+async def create(request: StrictRequest) -> Response[Generation]:
     """The cost is held durably before the answer. Images are charged together, once, or not."""
+    # Not injected: that would cost more than all that is done with them here.
+    services, caller, locale = request.services, current(request), request.locale
     account_id = caller.account
     key_id = idempotency_key(request, account_id, OPERATION)
     asked = await read_asked(request, services.threads, services.settings.reference_max_bytes)

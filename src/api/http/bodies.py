@@ -1,6 +1,6 @@
 """Reading JSON bodies strictly: no text for a number, no unknown field, no guessing."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request
@@ -9,6 +9,8 @@ from litestar.datastructures import State
 from api.http.principals import Principal
 from api.problems.field_errors import invalid_from
 from api.problems.refusals import BadBodyError
+from api.services import Services
+from api.texts.i18n import Locale, locale_of
 
 BODY_BYTES_MAX = 65_536
 """For every body but a generation's, which may carry a picture."""
@@ -26,6 +28,16 @@ def decode_json(body: bytes, kind: Any) -> Any:
 
 class StrictRequest(Request[Principal | None, None, State]):
     """Decodes `data` itself: Litestar's own conversion would take "5" for 5."""
+
+    @property
+    def services(self) -> Services:
+        """What the handlers work with."""
+        return cast("Services", self.app.state.services)
+
+    @property
+    def locale(self) -> Locale:
+        """The language that the caller prefers among ours."""
+        return locale_of(self.headers.get("Accept-Language"))
 
     async def json(self) -> Any:
         """The body as the handler's `data` is annotated."""
