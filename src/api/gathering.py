@@ -46,7 +46,8 @@ class Messenger:
         self._connect = connect
         self._connection: Connection | None = None
         self._down_until = 0.0
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._gathered: list[_Asked] = []
+        self._asked: queue.SimpleQueue[list[_Asked]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -55,34 +56,30 @@ class Messenger:
 
     def close(self) -> None:
         """Answer what waits, then end. Safe to call twice."""
-        self._asked.put(None)
+        self._asked.put([])
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS_MAX)
 
     async def ask(self, look: Look, question: Any) -> Any:
         """What `look` answers. Raises what it raises, and `psycopg.OperationalError`."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked.put(_Asked(look, question, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if not self._gathered:  # the others of this turn of the loop come along
+            loop.call_soon(self._send)
+        self._gathered.append(_Asked(look, question, future))
         return await future
 
-    def _run(self) -> None:
-        while (first := self._asked.get()) is not None:
-            asked, ends = self._waiting(first)
-            self._tell(self._answer(asked))
-            if ends:
-                break
-        self._give_up()
+    def _send(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._asked.put(gathered)
 
-    def _waiting(self, first: _Asked) -> tuple[list[_Asked], bool]:
-        """All that is there, up to a bound, and whether we are to end."""
-        asked = [first]
-        with contextlib.suppress(queue.Empty):
-            while len(asked) < GATHERED_MAX:
-                another = self._asked.get_nowait()
-                if another is None:
-                    return asked, True
-                asked.append(another)
-        return asked, False
+    def _run(self) -> None:
+        while asked := self._asked.get():
+            with contextlib.suppress(queue.Empty):
+                while len(asked) < GATHERED_MAX:
+                    asked += self._asked.get_nowait()
+            self._tell(self._answer(asked))
+        self._give_up()
 
     def _answer(self, asked: Sequence[_Asked]) -> list[tuple["asyncio.Future[Any]", Any]]:
         by_look: dict[Look, list[_Asked]] = {}

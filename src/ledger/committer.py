@@ -44,6 +44,7 @@ class Committer:
         self._recording = Recording(url)
         self._relay: Relay[_Waiting] | None = Relay(url) if shares_writer else None
         self._waiting: deque[_Waiting] = deque()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[tuple[Submission, _AsyncFuture]]] = {}
         self._ahead: Ahead[_Waiting] | None = None
         self._slow: list[_Waiting] = []
         self._lost: list[_Waiting] = []  # a hub that is gone may have recorded them
@@ -62,8 +63,12 @@ class Committer:
 
     async def submit_async(self, submission: Submission) -> Outcome:
         """The same, awaited. Giving up the wait does not take the command back."""
-        future: _AsyncFuture = asyncio.get_running_loop().create_future()
-        self._enqueue((submission, future))
+        loop = asyncio.get_running_loop()
+        future: _AsyncFuture = loop.create_future()
+        gathered = self._gathered.setdefault(loop, [])
+        if not gathered:  # the others of this turn of the loop come along: one ring for all
+            loop.call_soon(self._enqueue_gathered, loop)
+        gathered.append((submission, future))
         return await future
 
     def close(self) -> None:
@@ -80,6 +85,15 @@ class Committer:
                 raise LedgerBusyError
             self._waiting.append(waiting)
             self._bell.ring()
+
+    def _enqueue_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        gathered = self._gathered.pop(loop)
+        with self._gate:
+            room = 0 if self._closed else max(WAITING_MAX - len(self._waiting), 0)
+            self._waiting.extend(gathered[:room])
+            if room:
+                self._bell.ring()
+        _resolve([(future, LedgerBusyError()) for _, future in gathered[room:]])
 
     def _run(self) -> None:
         while True:

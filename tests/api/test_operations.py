@@ -140,7 +140,7 @@ def test_the_unexpected_is_logged_here_and_told_to_nobody(
     def fall(*_: Any) -> None:
         raise RuntimeError("secret of the inside")
 
-    monkeypatch.setattr(balances, "numbers_of", fall)
+    monkeypatch.setattr(balances, "known", fall)
     with structlog.testing.capture_logs() as logs:
         answer = api.user().get("/v1/balance")
     problem = refused(answer, 500, "UNKNOWN")

@@ -17,7 +17,7 @@ from api.generations.seeing import request_of, see, see_again, wait_until_ended
 from api.http.auth import current
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
-from api.http.often import often_post
+from api.http.often import OftenAsked
 from api.http.preferences import idempotency_key, wait_seconds
 from api.http.principals import Principal
 from api.http.schemas import Generation, Quote
@@ -35,7 +35,8 @@ from projections.reads import GenerationRow, Status, images_of, list_generations
 OPERATION = "generation"
 
 
-@often_post(
+@OftenAsked(
+    http_method="POST",
     operation_class=GenerationOperation,
     status_code=202,
     summary="Ask for images",

@@ -18,11 +18,12 @@ from api.bench.http import crud_app
 from api.bench.http.accounts import end_all, prepare
 from api.bench.http.asking import ACCEPT, REQUESTS
 from api.bench.http.load import Load, Loaded, Loader, WrongAnswerError
+from api.bench.http.profiling import Sampler, find_py_spy
 from api.bench.http.site import MINTAGE, OTHERS, Site, site
 from api.bench.options import Numbers, Words
 from api.bench.plots import Curve, draw, plot_option
 from api.bench.processes import cpu_seconds, tree
-from api.bench.report import Report, name_of, number_of, publish, spread_of
+from api.bench.report import Report, Row, name_of, number_of, publish, spread_of
 from api.bench.rounds import in_turn, rounds_option
 from api.bench.server import server, settings
 from api.console import json_option, tell
@@ -35,6 +36,7 @@ OPEN_CONNECTIONS = 256
 """Of an open loop: more than are ever under way while a server keeps up."""
 
 WARM_SECONDS = 1.0
+PROFILE_SECONDS = 5.0
 
 COLUMNS = (
     number_of("processes", "processes"),
@@ -98,6 +100,13 @@ Results = dict[Place, list[Measured]]
 @click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.1, 60))
 @rounds_option
 @plot_option
+@click.option(
+    "--profile",
+    "profile",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Sample the API process while it accepts, once more, and write the stacks there.",
+)
 @json_option
 def http(
     *,
@@ -109,13 +118,17 @@ def http(
     seconds: float,
     rounds: int,
     plots: Path | None,
+    profile: Path | None,
     as_json: bool,
 ) -> None:
     """Requests a second and how long they take, everything in turn.
 
     Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
     """
+    if profile is not None:
+        find_py_spy()
     results: Results = {}
+    parts: list[Row] = []
     with server() as postgres, ExitStack() as stack:
         measured_with = settings(postgres.migration_database_url)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mintage-bench-")))
@@ -136,9 +149,13 @@ def http(
                     tell(
                         f"round {number + 1}/{rounds}  {_words(place)}  {_rate(measured):>9,.0f}/s"
                     )
+        if profile is not None:
+            parts = fields[0].parts(profile, clients, max(seconds, PROFILE_SECONDS))
     shown = measured_with | {"rounds": rounds, "seconds": seconds, "clients": clients}
-    report: Report = {"settings": shown, "results": _rows(results)}
+    report: Report = {"settings": shown, "results": _rows(results), "parts": parts}
     publish(report, COLUMNS, CAPTION, as_json=as_json, ends=lambda row: row["contender"] == "bare")
+    for part in [] if as_json else parts:
+        tell(f"{part['part']:<45} {part['percent']:5.1f} %  {part['us']:6.1f} µs a request")
     if plots is not None:
         _plot(results, plots)
 
@@ -192,6 +209,24 @@ class _Field:
                 measured = self._measure(each, ACCEPT, OPEN_CONNECTIONS, seconds, rate)
                 yield Place(each.workers, ACCEPT, percent, each.name), measured
             self._end_all()
+
+    def parts(self, folder: Path, clients: int, seconds: float) -> list[Row]:
+        """Where the time of a request goes, the API's by samples and PostgreSQL's as a whole."""
+        (ours,) = (each for each in self._sites if each.name == MINTAGE)
+        # Of several processes, the last that was started: one that serves.
+        sampler = Sampler(max(ours.pids), folder, seconds=seconds)
+        measured = self._measure(ours, ACCEPT, clients, seconds)
+        api, postgres = (
+            1e6 * each / measured.loaded.answered
+            for each in (measured.api_cpu_seconds, measured.postgres_cpu_seconds)
+        )
+        return [
+            *(
+                {"part": name, "percent": round(100 * share, 1), "us": round(share * api, 1)}
+                for name, share in sampler.shares().items()
+            ),
+            {"part": "PostgreSQL, all its processes", "percent": 0.0, "us": round(postgres, 1)},
+        ]
 
     def _measure(
         self, each: Site, what: str, connections: int, seconds: float, rate: float | None = None

@@ -1,0 +1,93 @@
+"""Where a request's processor time goes in the API process, by samples of what holds its lock."""
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import click
+
+SAMPLES_A_SECOND = 500
+END_SECONDS_MAX = 60.0
+
+PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "HTTP: parsing, connections, writing": ("uvicorn/", "api/http/bounded_http"),
+        "log line, figures, headers": (
+            *("api/http/observe", "api/logs", "structlog/", "prometheus_client/"),
+            "api/metrics",
+        ),
+        "key of the caller": ("api/http/auth", "api/http/principals", "api/sessions/"),
+        "body and its hash": ("api/generations/asked", "api/http/bodies", "multipart"),
+        "looking up keys, prompts, earlier requests": (
+            *("api/gathering", "api/generations/before", "api/prompts/", "api/threads"),
+            "anyio/",
+        ),
+        "accepting": (
+            *("api/generations/requesting", "api/generations/handlers", "api/http/preferences"),
+            *("api/generations/flights", "ledger/ledger", "ledger/identity"),
+        ),
+        "deciding": ("ledger/decide", "ledger/account", "ledger/batch", "ledger/ahead"),
+        "encoding for the log": ("ledger/codec", "ledger/wire", "ledger/log", "ledger/entry"),
+        "committing": ("ledger/",),
+        "answer": ("api/generations/documents", "api/http/often", "api/texts/"),
+        "framework": ("litestar/", "api/app", "api/routes", "api/http/parameters"),
+        "watching for those who wait": ("api/generations/watcher",),
+    }
+)
+"""By what it is for: parts of paths; the innermost frame that is in one of them counts."""
+
+OTHER = "event loop, threads, interpreter"
+
+
+def find_py_spy() -> str:
+    """The sampler. Says what to install where it is missing."""
+    beside = Path(sys.executable).with_name("py-spy")
+    found = str(beside) if beside.exists() else shutil.which("py-spy")
+    if found is None:
+        raise click.ClickException("profiles need py-spy: run `make bench-peers` first")
+    return found
+
+
+class Sampler:
+    """Samples a process for some seconds, into `folder`: stacks as text, and a flame graph."""
+
+    def __init__(self, pid: int, folder: Path, *, seconds: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._stacks = folder / "http-accept-stacks.txt"
+        duration = str(max(round(seconds), 1))
+        words = ("record", "--gil", "--rate", str(SAMPLES_A_SECOND), "--duration", duration)
+        self._process = subprocess.Popen(  # noqa: S603 - a program that was asked for, no shell
+            [find_py_spy(), *words, "--format", "raw", "--output", self._stacks, "--pid", str(pid)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def shares(self) -> dict[str, float]:
+        """What share of the samples each part has, once it is done."""
+        _, complaint = self._process.communicate(timeout=END_SECONDS_MAX)
+        if self._process.returncode:
+            words = complaint.decode(errors="replace").strip()[-500:]
+            raise click.ClickException(f"py-spy could not sample the API process: {words}")
+        return shares_of(self._stacks.read_text(encoding="utf-8").splitlines())
+
+
+def shares_of(lines: Iterable[str]) -> dict[str, float]:
+    """The parts' shares of stacks in py-spy's raw form: frames from the outermost, and a count."""
+    counts: Counter[str] = Counter()
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        counts[_part_of(stack.split(";"))] += int(count)
+    total = counts.total() or 1
+    return {part: counts[part] / total for part in (*PARTS, OTHER)}
+
+
+def _part_of(frames: list[str]) -> str:
+    for frame in reversed(frames):
+        for part, places in PARTS.items():
+            if any(place in frame for place in places):
+                return part
+    return OTHER
