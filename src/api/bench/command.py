@@ -3,6 +3,7 @@
 import click
 
 from api.bench.audit import audit
+from api.bench.flow import flow
 from api.bench.ledger import ledger
 from api.bench.rebuild import rebuild
 from api.bench.start import start
@@ -19,3 +20,4 @@ bench.add_command(audit)
 bench.add_command(rebuild)
 bench.add_command(verify)
 bench.add_command(start)
+bench.add_command(flow)
