@@ -1,7 +1,7 @@
 # `make up` runs Mintage, `make test` shows that it works; each installs first what is missing.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check test-long bench lock clean
+.PHONY: help install up demo test check test-long bench bench-peers lock clean
 
 BIN := .venv/bin
 
@@ -32,6 +32,9 @@ test-long: install ## the long tests only
 
 bench: install ## the ledger beside the usual ways, in one interleaved run
 	@exec $(BIN)/mintage bench ledger
+
+bench-peers: install ## get what the benchmarks compare with and draw with, from PyPI and npm
+	@ops/bench.sh
 
 lock: install ## resolve the dependencies anew (UPGRADE=1: newer versions)
 	@ops/lock.sh

@@ -5,6 +5,7 @@
 # pip or uv are set up with on this machine. PYTHON names another interpreter.
 set -eu
 cd "$(dirname "$0")/.."
+tools=$PWD/.tools
 
 fail() {
     echo "install: $*" >&2
@@ -12,8 +13,10 @@ fail() {
 }
 
 fingerprint() {
-    { pwd; cat requirements-dev.txt pyproject.toml ops/uv.txt ops/install.sh; } | sha256sum
+    { pwd; cat requirements-dev.txt pyproject.toml ops/uv.txt ops/uv.sh ops/install.sh; } | sha256sum
 }
+
+. ops/uv.sh
 
 find_python() {
     for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
@@ -23,39 +26,6 @@ find_python() {
         fi
     done
     fail "needs Python 3.11 or newer (apt-get install python3 python3-venv), or PYTHON=/path/to/one"
-}
-
-pip_setting() { # name; pip's own answer, from its files and its environment
-    "$python" -m pip config list 2>/dev/null |
-        sed -n "s/^[a-z:.]*\.$1='\(.*\)'\$/\1/p" | tail -n 1
-}
-
-prepare_uv() { # uv knows nothing of pip's settings: hand them over where uv has none of its own
-    export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
-    if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
-        index=$(pip_setting index-url)
-        [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
-    fi
-    if [ -z "${SSL_CERT_FILE:-}" ]; then
-        certificates=$(pip_setting cert)
-        [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
-    fi
-    [ -w "${HOME:-/nonexistent}" ] || export UV_CACHE_DIR="$tools/cache"
-}
-
-find_uv() { # prints nothing where uv cannot be had
-    if uv --version >/dev/null 2>&1; then
-        command -v uv
-        return
-    fi
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "Python's venv module is missing: \
-apt-get install python3-venv (or python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv)"
-    if ! "$tools/uv/bin/uv" --version >/dev/null 2>&1; then
-        "$python" -m venv --clear "$tools/uv"
-        "$tools/uv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --require-hashes -r ops/uv.txt >&2 || return 0
-    fi
-    echo "$tools/uv/bin/uv"
 }
 
 install_with_uv() {
@@ -76,7 +46,6 @@ if [ -x .venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$(fingerprint)" ]
     exit 0
 fi
 
-tools=$PWD/.tools
 mkdir -p "$tools"
 if command -v flock >/dev/null; then # a second install at the same time waits for the first
     exec 9>"$tools/lock"
