@@ -9,6 +9,8 @@ import os
 import sys
 import time
 
+import uvloop
+
 from api.bench.memory import pss_bytes
 from generation.gemini import GeminiProvider
 from generation.provider import ImageRequest
@@ -45,4 +47,4 @@ async def main(url: str, calls_at_once: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
