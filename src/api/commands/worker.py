@@ -13,7 +13,7 @@ from api.launch import tether
 from api.launch.collecting import collect_seldom
 from api.launch.files import allow_files
 from api.opening import check_migrated, opened
-from api.providing import build_provider
+from api.providing import build_provider, preload
 from api.settings import Settings
 from api.storing import build_storage
 from generation.worker import Worker
@@ -37,6 +37,8 @@ _log = structlog.get_logger("api.worker")
 )
 def worker(*, concurrency: int) -> None:
     """Draw what is asked for, store it, settle; any number of these may run."""
+    preload(os.environ)
+    tether.await_begin()
     given = Settings.from_environ(os.environ)
     logs.configure(given)
     with opened(given) as settings:
