@@ -25,7 +25,8 @@ check: install ## lint, formatting, types, which package may import which
 
 test: check ## check, then every test but the long ones
 	@ops/browser.sh
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not alone' -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m alone
 
 test-long: install ## the long tests only
 	$(BIN)/pytest --long

@@ -14,9 +14,10 @@ from ledger.ledger import Ledger
 BATCH_MAX = 500
 
 _OVERDUE = """
-SELECT id, account_id FROM generations
-WHERE outcome IS NULL AND created_at < clock_timestamp() - %s * interval '1 second'
-ORDER BY position LIMIT %s"""
+SELECT g.id, g.account_id FROM generations AS g
+JOIN ledger_facts AS asked ON asked.position = g.position
+WHERE g.outcome IS NULL AND asked.at < clock_timestamp() - %s * interval '1 second'
+ORDER BY g.position LIMIT %s"""
 
 
 class Overdue(msgspec.Struct, frozen=True):

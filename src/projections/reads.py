@@ -25,46 +25,82 @@ Status = Literal["queued", "processing", "succeeded", "failed", "canceled"]
 _BIGINT_MAX = 2**63 - 1
 _INTEGER_MAX = 2**31 - 1
 
-_TRANSACTIONS = b"""
-SELECT * FROM transactions
-WHERE account_id = %(account_id)s AND position < %(before)s
-    AND (%(type)s::text IS NULL OR type = %(type)s)
-ORDER BY position DESC LIMIT %(limit)s"""
+# A view's row holds what it is found by. What is only shown is read from the log, at the positions
+# that the rows found name: a page's worth of look-ups.
+_LINES = """
+SELECT found.*, fact.fact_id AS id, fact.at AS created_at,
+       (fact.data ->> 'generation_id')::uuid AS generation_id,
+       asked.data -> 'prompt' ->> 'title' AS title,
+       CASE found.type WHEN 'token_consumption' THEN 'generation'
+            ELSE coalesce(fact.data ->> 'reason', 'revocation') END AS reason
+FROM ({}) AS found
+JOIN ledger_facts AS fact ON fact.position = found.position
+LEFT JOIN ledger_facts AS asked ON asked.fact_id = (fact.data ->> 'generation_id')::uuid
+ORDER BY found.position DESC"""
+_GENERATION_ROWS = """
+SELECT found.*, asked.at AS created_at, ending.at AS ended_at,
+       asked.data -> 'prompt' ->> 'id' AS prompt_id,
+       (asked.data -> 'prompt' ->> 'version')::integer AS prompt_version,
+       asked.data -> 'prompt' ->> 'title' AS title, (asked.data ->> 'count')::integer AS count,
+       asked.data ->> 'aspect_ratio' AS aspect_ratio, (asked.data ->> 'cost')::bigint AS cost,
+       asked.data -> 'reference' AS reference,
+       ending.data ->> 'reason' AS reason, (ending.data ->> 'retryable')::boolean AS retryable
+FROM ({}) AS found
+JOIN ledger_facts AS asked ON asked.position = found.position
+LEFT JOIN ledger_facts AS ending ON ending.position = found.end_position
+ORDER BY found.position DESC"""
+_IMAGE_ROWS = """
+SELECT found.*, charge.at AS created_at, asked.fact_id AS generation_id,
+       asked.data -> 'prompt' ->> 'id' AS prompt_id, image.*
+FROM ({}) AS found
+JOIN ledger_facts AS charge ON charge.position = found.position
+JOIN ledger_facts AS asked ON asked.fact_id = (charge.data ->> 'generation_id')::uuid
+CROSS JOIN LATERAL jsonb_to_record(charge.data -> 'images' -> (found.ordinal - 1)) AS image (
+    key text, thumbnail_key text, sha256 text, mime_type text, width integer, height integer,
+    bytes bigint, model text)
+ORDER BY found.position DESC, found.ordinal {}"""
+
+_TRANSACTIONS = _LINES.format("""
+    SELECT position, account_id, type, amount, balance FROM transactions
+    WHERE account_id = %(account_id)s AND position < %(before)s
+        AND (%(type)s::text IS NULL OR type = %(type)s)
+    ORDER BY position DESC LIMIT %(limit)s""").encode()
 _TRANSACTION_COUNT = b"""
 SELECT count(*) FROM transactions
 WHERE account_id = %(account_id)s AND position < %(before)s
     AND (%(type)s::text IS NULL OR type = %(type)s)"""
+_GENERATIONS_OF = """
+    SELECT id, account_id, position, outcome, end_position FROM generations AS g
+    WHERE account_id = %(account_id)s"""
 # Open ones are queued until a worker has claimed them.
-_GENERATIONS = b"""
-SELECT * FROM generations AS g
-WHERE account_id = %(account_id)s AND position < %(before)s
-    AND CASE %(status)s::text
-        WHEN 'queued' THEN outcome IS NULL AND NOT EXISTS (
-            SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
-        WHEN 'processing' THEN outcome IS NULL AND EXISTS (
-            SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
-        ELSE %(status)s::text IS NULL OR outcome = %(status)s
-    END
-ORDER BY position DESC LIMIT %(limit)s"""
-_GENERATIONS_BY_ID = b"""
-SELECT * FROM generations WHERE account_id = %(account_id)s AND id = ANY (%(ids)s)"""
+_GENERATIONS = _GENERATION_ROWS.format(
+    f"""{_GENERATIONS_OF} AND position < %(before)s
+        AND CASE %(status)s::text
+            WHEN 'queued' THEN outcome IS NULL AND NOT EXISTS (
+                SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
+            WHEN 'processing' THEN outcome IS NULL AND EXISTS (
+                SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
+            ELSE %(status)s::text IS NULL OR outcome = %(status)s
+        END
+    ORDER BY position DESC LIMIT %(limit)s"""  # noqa: S608 - constants
+).encode()
+_GENERATIONS_BY_ID = _GENERATION_ROWS.format(f"{_GENERATIONS_OF} AND id = ANY (%(ids)s)").encode()
 # A join, since a subquery for the column is planned as one hash of everybody's favorites.
-_IMAGES = b"""
-SELECT i.*, f.image_id IS NOT NULL AS favorite
-FROM images AS i
-LEFT JOIN favorites AS f ON f.account_id = i.account_id AND f.image_id = i.id
-WHERE i.account_id = %(account_id)s"""
-_IMAGE_PAGE = (
-    _IMAGES
-    + b"""
-    AND (i.position, i.ordinal) < (%(position)s, %(ordinal)s)
-    AND (%(favorite)s::boolean IS NULL OR (f.image_id IS NOT NULL) = %(favorite)s)
-    AND (%(title)s::text IS NULL OR i.title ILIKE %(title)s)
-ORDER BY i.position DESC, i.ordinal DESC LIMIT %(limit)s"""
-)
-_IMAGE = _IMAGES + b" AND i.id = %(image_id)s"
-_IMAGES_BY_ID = _IMAGES + b" AND i.id = ANY (%(ids)s)"
-_IMAGES_OF = _IMAGES + b" AND i.position = ANY (%(charges)s) ORDER BY i.position, i.ordinal"
+_IMAGES_IN = """
+    SELECT i.id, i.account_id, i.position, i.ordinal, i.title, f.image_id IS NOT NULL AS favorite
+    FROM images AS i
+    LEFT JOIN favorites AS f ON f.account_id = i.account_id AND f.image_id = i.id
+    WHERE i.account_id = %(account_id)s"""
+_IMAGE_PAGE = _IMAGE_ROWS.format(
+    f"""{_IMAGES_IN}
+        AND (i.position, i.ordinal) < (%(position)s, %(ordinal)s)
+        AND (%(favorite)s::boolean IS NULL OR (f.image_id IS NOT NULL) = %(favorite)s)
+        AND (%(title)s::text IS NULL OR i.title ILIKE %(title)s)
+    ORDER BY i.position DESC, i.ordinal DESC LIMIT %(limit)s""",
+    "DESC",
+).encode()
+_IMAGES_BY_ID = _IMAGE_ROWS.format(f"{_IMAGES_IN} AND i.id = ANY (%(ids)s)", "DESC").encode()
+_IMAGES_OF = _IMAGE_ROWS.format(f"{_IMAGES_IN} AND i.position = ANY (%(charges)s)", "ASC").encode()
 
 
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,8 +245,7 @@ def get_image(
     connection: psycopg.Connection[Any], account_id: str, image_id: UUID
 ) -> ImageRow | None:
     """The image, or None where this account has none of that id."""
-    found = _rows(connection, ImageRow, _IMAGE, {"account_id": account_id, "image_id": image_id})
-    return found[0] if found else None
+    return get_images(connection, account_id, [image_id]).get(image_id)
 
 
 def get_images(
@@ -240,10 +275,11 @@ def _rows(
     statement: bytes,
     parameters: dict[str, Any],
 ) -> list[_Row]:
+    # Not prepared: one plan for every account would sort all that a long one has for each page.
     with connection.cursor(row_factory=dict_row) as cursor:
         return [
             msgspec.convert({name: _utc(value) for name, value in row.items()}, kind)
-            for row in cursor.execute(statement, parameters)
+            for row in cursor.execute(statement, parameters, prepare=False)
         ]
 
 

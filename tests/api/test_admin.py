@@ -205,14 +205,15 @@ def test_keys_in_pages(api: Api) -> None:
     assert (names, rest["next_cursor"]) == (["three", "two", "one"], None)
 
 
+NOBODYS = "01930000-0000-7000-8000-0000000000e1"
 ADMIN_ONLY: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/v1/accounts", {"email": "x@example.com"}),
     ("PATCH", "/v1/accounts/demo-user-123", {"name": "x"}),
     ("POST", "/v1/accounts/demo-user-123/grants", {"amount": 1, "reason": "promo"}),
     ("POST", "/v1/accounts/demo-user-123/revocations", {"amount": 1, "note": "x"}),
-    ("POST", f"/v1/generations/{new_id()}/refund", {"note": "x"}),
+    ("POST", f"/v1/generations/{NOBODYS}/refund", {"note": "x"}),
     ("POST", "/v1/accounts/demo-user-123/keys", {"role": "admin", "name": "x"}),
-    ("DELETE", f"/v1/accounts/demo-user-123/keys/{new_id()}", None),
+    ("DELETE", f"/v1/accounts/demo-user-123/keys/{NOBODYS}", None),
     ("POST", "/v1/prompts", {"title": "x", "content": "x"}),
     ("PATCH", "/v1/prompts/dreamy-forest", {"title": "x"}),
     ("DELETE", "/v1/prompts/dreamy-forest", None),

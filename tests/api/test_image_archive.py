@@ -5,6 +5,7 @@ import re
 import time
 import zipfile
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from api.http import slots
 from api.images import archive
 from api_client import Api
 from problems import fields, refused
+from projections.reads import get_image
 
 URL = "/v1/images/download"
 HOSTILE = '../..\u202e<script>"|\\CON 梦🎨\u200d:'
@@ -26,6 +28,17 @@ def make(api: Api, user: httpx.Client, images: int = 1, prompt: str = "dreamy-fo
 def images_of(user: httpx.Client) -> list[Any]:
     items: list[Any] = user.get("/v1/images").json()["items"]
     return items
+
+
+def key_of(api: Api, image: Any) -> str:
+    """Where its bytes lie."""
+    with api.services.pool.connection() as connection:
+        (account_id,) = connection.execute(
+            "SELECT account_id FROM images WHERE id = %s", (image["id"],)
+        ).fetchone() or ("",)
+        row = get_image(connection, account_id, UUID(image["id"]))
+    assert row
+    return row.key
 
 
 def download(user: httpx.Client, images: list[Any]) -> httpx.Response:
@@ -105,9 +118,7 @@ def test_a_missing_object_is_a_problem_or_cuts_the_download(api: Api) -> None:
     make(api, user, images=3)
     first, *_, last = images_of(user)
     whole = download(user, images_of(user)).content
-    with api.services.pool.connection() as connection:
-        keys = {str(i): k for i, k in connection.execute("SELECT id, key FROM images").fetchall()}
-    api.services.storage.delete(keys[last["id"]])
+    api.services.storage.delete(key_of(api, last))
     received: list[bytes] = []
     with user.stream("GET", URL, params={"ids": [i["id"] for i in images_of(user)]}) as answer:
         assert answer.status_code == 200
@@ -116,7 +127,7 @@ def test_a_missing_object_is_a_problem_or_cuts_the_download(api: Api) -> None:
     part = b"".join(received)
     assert len(part) < len(whole)
     assert not zipfile.is_zipfile(io.BytesIO(part))
-    api.services.storage.delete(keys[first["id"]])
+    api.services.storage.delete(key_of(api, first))
     refused(download(user, images_of(user)), 404, "NOT_FOUND")
     assert api.services.downloads.taken == 0
 
@@ -128,10 +139,7 @@ def test_an_object_with_too_few_bytes_cuts_the_download(
     monkeypatch.setattr(archive, "CHUNK_BYTES", 16)
     user = api.user()
     make(api, user, images=2)
-    with api.services.pool.connection() as connection:
-        (key,) = connection.execute(
-            "SELECT key FROM images WHERE id = %s", (images_of(user)[1]["id"],)
-        ).fetchone() or ("",)
+    key = key_of(api, images_of(user)[1])
     size = api.services.storage.stat(key).bytes
     api.services.storage.delete(key)
     api.services.storage.put(key, b"x" * (size - cut), mime_type="image/png")

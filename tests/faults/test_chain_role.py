@@ -80,6 +80,7 @@ def test_the_projector_chains_and_a_chain_that_stops_stops_nothing_else(
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.alone
 def test_the_views_are_not_held_up_by_a_long_chain_to_make(
     stack: Stack, database: Database
 ) -> None:

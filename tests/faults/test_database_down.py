@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from databases import TEST_SETTINGS, Database, memory_folder, temporary_home
+from databases import TEST_SETTINGS, Database, temporary_home
 from ledger.batch import Outcome
 from ledger.commands import Submission
 from ledger.embedded import EmbeddedPostgres
@@ -122,7 +122,7 @@ def test_backends_that_are_terminated_again_and_again(database: Database) -> Non
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    with temporary_home(memory_folder()) as folder:
+    with temporary_home() as folder:
         yield folder
 
 

@@ -302,6 +302,7 @@ def preload(database: Database) -> None:
         owner.execute(PRELOAD, [ROWS])
 
 
+@pytest.mark.alone
 def test_upkeep_of_the_log_stalls_no_writer(database: Database) -> None:
     preload(database)
     with writing(database.url, processes=2, pause_seconds=0.005) as writers:

@@ -26,7 +26,8 @@ from projections.views import VIEW_NAMES, VIEWS
 from stack import SUPPORT, Stack, wait_until
 
 EVENTS = 50_000
-KILLS = 10
+KILLS = 3
+KILLS_LONG = 10
 USERS = 4
 PAUSE_SECONDS = 0.2  # so that four users ask twenty times a second
 FILLED = """
@@ -122,7 +123,8 @@ def kill_at(stack: Stack, events: int, delay: float) -> bool:
     return process.wait(10) == -9
 
 
-def test_a_rebuild_killed_ten_times_under_traffic(stack: Stack) -> None:
+@pytest.mark.parametrize("kills_min", [KILLS, pytest.param(KILLS_LONG, marks=pytest.mark.long)])
+def test_a_rebuild_killed_again_and_again_under_traffic(stack: Stack, kills_min: int) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"kills of seed {seed}")
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
@@ -135,10 +137,10 @@ def test_a_rebuild_killed_ten_times_under_traffic(stack: Stack) -> None:
         working = [threads.submit(user.run, stop) for user in users]
         try:
             kills = 0
-            for point in sorted(chance.randrange(4 * EVENTS) for _ in range(KILLS)):
+            for point in sorted(chance.randrange(4 * EVENTS) for _ in range(kills_min)):
                 kills += kill_at(stack, point, chance.random() * 0.2)
             # Those that were quicker than their killer began again from nothing.
-            while kills < KILLS:
+            while kills < kills_min:
                 kills += kill_at(stack, chance.randrange(4 * EVENTS), 0.0)
             last = begin(stack)
             assert last.wait(60) == 0, (stack.home / "rebuild.log").read_text()

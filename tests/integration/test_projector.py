@@ -379,6 +379,7 @@ def test_a_missed_notification_delays_and_loses_nothing(
             assert time.monotonic() - started < POLL_SECONDS + 1
 
 
+@pytest.mark.alone
 def test_a_notification_wakes_it_at_once_and_it_wakes_others(
     ledger: Ledger, connection: psycopg.Connection, database: Database
 ) -> None:

@@ -48,7 +48,7 @@ def columns(database: Database, view: str) -> list[tuple[str, str]]:
     with psycopg.connect(database.url) as connection:
         return connection.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid = %s::regclass AND attnum > 0",
+            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
             (view,),
         ).fetchall()
 

@@ -105,8 +105,7 @@ def test_rows_of_no_account_at_all(written: Database, processes: int) -> None:
         written,
         "ALTER TABLE transactions DROP CONSTRAINT transactions_pkey",
         "ALTER TABLE transactions ALTER COLUMN account_id DROP NOT NULL",
-        "INSERT INTO transactions SELECT 0, id, NULL, type, amount, balance, reason, title, "
-        "generation_id, created_at FROM transactions LIMIT 1",
+        "INSERT INTO transactions SELECT 0, NULL, type, amount, balance FROM transactions LIMIT 1",
     )
     findings, report = verified(written.url, processes=processes)
     assert told(findings) == [("account_unknown", "transactions", None, 0)]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+import pytest
 from playwright.sync_api import Page, Response, expect
 
 from api.seed import PROMPTS
@@ -17,6 +18,7 @@ BYTES_MAX = 60_000
 ROUNDS = 5
 
 
+@pytest.mark.alone
 def test_the_first_page_is_of_use_within_a_second(visit: Visit, site: Website) -> None:
     account = site.account()
     taken: dict[str, list[float]] = {"/generate": [], "/health/live": []}

@@ -27,6 +27,12 @@ ORDER = {
     "generations": "position",
     "images": "position, ordinal",
 }
+KEPT = {
+    "balances": {"account_id", "is_member", "settled", "held", "version", "position"},
+    "transactions": {"position", "account_id", "type", "amount", "balance"},
+    "generations": {"id", "account_id", "position", "outcome", "end_position"},
+    "images": {"id", "account_id", "position", "ordinal", "title"},
+}
 GRANT_TYPES = {
     "welcome": "token_grant",
     "promo": "token_grant",
@@ -50,6 +56,14 @@ def read_tables(url: str, suffix: str = "") -> Tables:
 
 def fold(log: list[Entry]) -> Tables:
     """The rows that the log leads to."""
+    return {
+        view: [{name: row[name] for name in row if name in KEPT[view]} for row in rows]
+        for view, rows in shown(log).items()
+    }
+
+
+def shown(log: list[Entry]) -> Tables:
+    """The same rows with all that is shown of them."""
     balances: dict[str, Row] = {}
     transactions: list[Row] = []
     generations: dict[Any, Row] = {}

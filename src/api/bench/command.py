@@ -4,6 +4,7 @@ import click
 
 from api.bench.audit import audit
 from api.bench.flow import flow
+from api.bench.growth import growth
 from api.bench.ledger import ledger
 from api.bench.rebuild import rebuild
 from api.bench.start import start
@@ -16,6 +17,7 @@ def bench() -> None:
 
 
 bench.add_command(ledger)
+bench.add_command(growth)
 bench.add_command(audit)
 bench.add_command(rebuild)
 bench.add_command(verify)

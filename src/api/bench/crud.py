@@ -11,8 +11,6 @@ from api.bench import work
 from api.bench.callers import Run, Step, measure, run
 from ledger.identity import new_id
 
-POOL_SIZE = 16
-
 _TABLES = """
 CREATE TABLE crud_accounts (id text PRIMARY KEY, tokens bigint NOT NULL, held bigint NOT NULL);
 CREATE TABLE crud_generations (
@@ -27,28 +25,32 @@ CREATE TABLE crud_images (
 CREATE TABLE crud_transactions (
     id bigserial PRIMARY KEY, account_id text NOT NULL, amount bigint NOT NULL,
     balance bigint NOT NULL, generation_id uuid, created_at timestamptz NOT NULL DEFAULT now());
-CREATE INDEX ON crud_transactions (account_id, id);
-INSERT INTO crud_accounts SELECT unnest(%s::text[]), %s, 0"""
+CREATE INDEX ON crud_transactions (account_id, id)"""
+_ACCOUNTS = "INSERT INTO crud_accounts SELECT unnest(%s::text[]), %s, 0"
+
+
+def make_tables(url: str) -> None:
+    """Tables and accounts, where they are not there yet."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        (made,) = connection.execute("SELECT to_regclass('crud_accounts')").fetchone() or (None,)
+        if made is None:
+            connection.execute(_TABLES.encode())
+            connection.execute(_ACCOUNTS, (work.account_ids(), work.TOKENS))
 
 
 class Crud:
     """A table with a tokens column: SELECT … FOR UPDATE, update, two inserts, a commit a step."""
 
-    name = "CRUD, async psycopg"
-
     def __init__(self, url: str) -> None:
         self._url = url
-        with psycopg.connect(url, autocommit=True) as connection:
-            tables, insert = _TABLES.rsplit(";", 1)
-            connection.execute(tables.encode())
-            connection.execute(insert.encode(), (work.account_ids(), work.TOKENS))
+        make_tables(url)
 
     def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
-        """Over a pool of `POOL_SIZE` connections, statements prepared."""
+        """Over a pool of async connections, statements prepared."""
 
         async def main() -> Run:
             pool: _Pool = AsyncConnectionPool(
-                self._url, min_size=POOL_SIZE, max_size=POOL_SIZE, open=False, timeout=600
+                self._url, min_size=work.POOL_SIZE, max_size=work.POOL_SIZE, open=False, timeout=600
             )
             async with pool:
                 await pool.wait()

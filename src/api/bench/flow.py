@@ -13,6 +13,7 @@ import msgspec
 from api.bench import figures
 from api.bench.feeding import prepare
 from api.bench.flow_run import Flow, Load, Sample, provider, run
+from api.bench.plots import Curve, draw, plot_option
 from api.bench.processes import ran
 from api.bench.report import Report, name_of, number_of, publish, spread_of
 from api.bench.rounds import in_turn, rounds_option
@@ -62,14 +63,16 @@ class Entrant(NamedTuple):
 @click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(1, 600))
 @click.option("--sizes", default=",".join(SIZES), show_default=True, help="Of the pictures.")
 @click.option("--storage", type=click.Choice(["folder", "s3"]), default="folder")
+@plot_option
 @json_option
 def flow(
+    *,
     rounds: int,
     in_flight: int,
     seconds: float,
     sizes: str,
     storage: Literal["folder", "s3"],
-    *,
+    plots: Path | None,
     as_json: bool,
 ) -> None:
     """Generations finished a second by one worker process, and its memory, everything in turn.
@@ -111,6 +114,8 @@ def flow(
     report: Report = {"settings": shown, "results": _rows(entrants, flows, alone)}
     report["curves"] = {label: _curve(runs[-1]) for label, runs in flows.items()}
     publish(report, COLUMNS, CAPTION, as_json=as_json)
+    if plots:
+        _draw(plots, report["curves"])
     for row in [] if as_json else report["results"]:
         split = ", ".join(f"{name} {ms:.1f}" for name, ms in row["cpu_ms_split"].items())
         tell(f"{row['what']}: CPU ms each: {split}")
@@ -204,6 +209,16 @@ def _alone_row(label: str, measured: list[Alone]) -> dict[str, Any]:
         "cpu_ms_each": cpu,
         "cpu_ms_split": {"worker": cpu},
     }
+
+
+def _draw(folder: Path, curves: dict[str, list[dict[str, float]]]) -> None:
+    for key, y in (("in_flight", "calls in flight"), ("worker_mb", "PSS of the worker, MB")):
+        drawn = [
+            Curve(label, {look["seconds"]: [look[key]] for look in looks})
+            for label, looks in curves.items()
+        ]
+        path = folder / f"flow-{key.replace('_', '-')}.svg"
+        draw(path, drawn, title=f"One worker process: {y}", x="seconds", y=y)
 
 
 def _measured(ran_: Flow) -> list[Sample]:

@@ -1,127 +1,199 @@
 """`mintage bench ledger`: request and settle steps a second, beside the usual ways."""
 
 import itertools
-import math
-import statistics
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from api.bench import figures, work
+from api.bench import work
 from api.bench.callers import Run
-from api.bench.crud import Crud
-from api.bench.library import PlainLibrary
-from api.bench.ours import GroupCommitter
-from api.bench.pgbench import PgBench
-from api.bench.report import name_of, number_of, publish, spread_of
+from api.bench.contenders import OURS, WAYS, Contender
+from api.bench.options import Numbers, Words
+from api.bench.plots import plot_option
 from api.bench.rounds import in_turn, rounds_option
-from api.bench.server import server, settings
+from api.bench.server import flush_setting, one_commit_ms, server, settings
+from api.bench.steps import Key, Measured, draw_rates, publish_steps
+from api.bench.writers import Sharing, Writers
 from api.console import json_option, tell
 from api.launch.collecting import collect_seldom
+from ledger.embedded import EmbeddedPostgres
 
-
-class Contender(Protocol):
-    """One way to do the work."""
-
-    name: str
-
-    def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
-        """Request and settle for `seconds`."""
-        ...
-
-    def close(self) -> None:
-        """Give everything back."""
-        ...
+PROCESSES_MAX = 16
+WARM_SECONDS = 0.5
 
 
 class Entrant(NamedTuple):
-    """A contender under one distribution of accounts."""
+    """A contender under one distribution of accounts, and what measures it."""
 
-    label: str
-    contender: Contender
-    pick: work.PickAccount
-
-
-COLUMNS = (
-    number_of("callers", "callers"),
-    name_of("contender", "contender"),
-    number_of("steps/s", "rate"),
-    spread_of("min–max", "rate"),
-    number_of("p99 ms", "p99_ms", ",.1f"),
-    number_of("mintage is", "mintage_is_times", ".1f", "×"),
-)
-
-Results = dict[int, dict[str, list[Run]]]
+    key: Key
+    measure: Callable[[int, float], Run]
+    callers_min: int = 1
 
 
 @click.command("ledger")
-@click.option("--callers", default="1,16,64,256,1000", show_default=True, help="Callers at once.")
+@click.option(
+    "--callers",
+    default="1,16,64,256,1000",
+    show_default=True,
+    type=Numbers(10_000),
+    help="Callers at once.",
+)
+@click.option(
+    "--distribution",
+    "distributions",
+    default="uniform,hot",
+    show_default=True,
+    type=Words(list(work.DISTRIBUTIONS)),
+    help="Which accounts are asked for: uniform, zipf, hot.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(WAYS)),
+    help="Beside Mintage, only these; may be repeated.",
+)
+@click.option(
+    "--peers/--no-peers",
+    default=True,
+    help="With stores of events from PyPI and npm, where `make bench-peers` has brought them.",
+)
+@click.option(
+    "--processes",
+    default=(),
+    type=Numbers(PROCESSES_MAX),
+    help="Also with so many writing processes, the callers shared among them: 1,2,4.",
+)
+@click.option(
+    "--flush-ms",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    help="Let each flush of the log take so much longer, as a slower disk would.",
+)
 @rounds_option
 @click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60))
+@plot_option
 @json_option
-def ledger(callers: str, rounds: int, seconds: float, *, as_json: bool) -> None:
+def ledger(
+    *,
+    callers: Sequence[int],
+    distributions: Sequence[str],
+    only: Sequence[str],
+    processes: Sequence[int],
+    flush_ms: float,
+    rounds: int,
+    seconds: float,
+    plots: Path | None,
+    peers: bool,
+    as_json: bool,
+) -> None:
     """Steps a second (a request, or its settlement, each durable), everything in turn.
 
     Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
     """
-    counts = [int(count) for count in callers.split(",")]
-    with server() as postgres, ExitStack() as stack:
-        url = postgres.migration_database_url
-        measured_with = settings(url)
-        ours = GroupCommitter(url)
-        stack.callback(ours.close)
-        crud = Crud(url)
-        library = PlainLibrary(url)
-        stack.callback(library.close)
-        pgbench = PgBench(url)
-        entrants = [
-            Entrant("mintage, uniform", ours, work.uniform),
-            Entrant("CRUD, uniform", crud, work.uniform),
-            Entrant("mintage, hot", ours, work.hot),
-            Entrant("CRUD, hot", crud, work.hot),
-            Entrant("plain save()", library, work.uniform),
-            Entrant("pgbench INSERT", pgbench, work.uniform),
-        ]
-        results: Results = {count: {e.label: [] for e in entrants} for count in counts}
+    names = [name for name in WAYS if _takes_part(name, only, peers=peers)]
+    with server(settings=flush_setting(flush_ms)) as postgres, ExitStack() as stack:
+        shown = settings(postgres.database_url) | {
+            "one_commit_ms": one_commit_ms(postgres.migration_database_url),
+            "rounds": rounds,
+            "seconds": seconds,
+        }
+        entrants = _entrants(postgres, names, distributions, stack)
+        entrants += _writing(postgres, processes, distributions, stack)
         for entrant in entrants:  # warm: plans, caches, imports
-            entrant.contender.measure(entrant.pick, callers=counts[0], seconds=0.5)
+            entrant.measure(max(callers[0], entrant.callers_min), min(seconds, WARM_SECONDS))
         collect_seldom()  # as the serving processes do; every contender has the good of it
-        for number in range(rounds):
-            for count, entrant in itertools.product(counts, in_turn(entrants, number)):
-                measured = entrant.contender.measure(entrant.pick, callers=count, seconds=seconds)
-                results[count][entrant.label].append(measured)
-                tell(
-                    f"round {number + 1}/{rounds}  {count:>5} callers  "
-                    f"{entrant.label:<18} {measured.rate:>9,.0f}/s"
-                )
-    report = _report(results, measured_with | {"rounds": rounds, "seconds": seconds})
-    publish(
-        report,
-        COLUMNS,
-        f"medians of {rounds} rounds of {seconds} s, in turn",
-        as_json=as_json,
-        ends=lambda row: row["contender"].startswith("pgbench"),
+        measured = _measure(entrants, callers, rounds=rounds, seconds=seconds)
+    publish_steps(measured, shown, as_json=as_json)
+    if plots is not None:
+        draw_rates(measured, plots, "ledger" if not flush_ms else f"ledger-flush-{flush_ms:g}ms")
+
+
+def _takes_part(name: str, only: Sequence[str], *, peers: bool) -> bool:
+    needs = WAYS[name].needs
+    asked = name == OURS or not only or name in only
+    if not asked or needs is None:
+        return asked
+    if not peers:
+        return False
+    if not needs():
+        tell(f"{name} is left out: `make bench-peers` brings it")
+        return False
+    return True
+
+
+def _entrants(
+    postgres: EmbeddedPostgres, names: Sequence[str], distributions: Sequence[str], stack: ExitStack
+) -> list[Entrant]:
+    entrants = []
+    for name in names:
+        way = WAYS[name]
+        contender = way.make(postgres)
+        stack.callback(contender.close)
+        if way.spread:
+            entrants += [_entrant(name, contender, each) for each in distributions]
+        else:
+            entrants.append(_entrant(name, contender, None))
+    return entrants
+
+
+def _entrant(name: str, contender: Contender, distribution: str | None) -> Entrant:
+    pick = work.DISTRIBUTIONS[distribution or "uniform"]
+    return Entrant(
+        Key(name, distribution),
+        lambda callers, seconds: contender.measure(pick, callers=callers, seconds=seconds),
     )
 
 
-def _report(results: Results, shown: dict[str, Any]) -> dict[str, Any]:
-    table = []
-    for callers, runs in results.items():
-        for label, measured in runs.items():
-            mine = runs["mintage, hot" if "hot" in label else "mintage, uniform"]
-            rates = [run.rate for run in measured]
-            table.append(
-                {
-                    "callers": callers,
-                    "contender": label,
-                    **figures.spread(rates, "rate"),
-                    "p50_ms": round(statistics.median(run.p50 for run in measured), 2),
-                    # pgbench tells averages only.
-                    "p99_ms": None
-                    if math.isnan(measured[0].p99)
-                    else round(statistics.median(run.p99 for run in measured), 2),
-                    "mintage_is_times": figures.ratio([run.rate for run in mine], rates),
-                }
+def _writing(
+    postgres: EmbeddedPostgres,
+    processes: Sequence[int],
+    distributions: Sequence[str],
+    stack: ExitStack,
+) -> list[Entrant]:
+    """Ours in several processes; one account cannot be routed, one process shares with nobody."""
+    if not processes:
+        return []
+    writers = Writers(postgres.migration_database_url, max(processes))
+    stack.callback(writers.close)
+
+    def entrant(count: int, sharing: Sharing, distribution: str) -> Entrant:
+        return Entrant(
+            Key(f"{count} processes, {sharing}" if count > 1 else "1 process", distribution, count),
+            lambda callers, seconds: writers.measure(
+                distribution, sharing, count=count, callers=callers, seconds=seconds
+            ),
+            callers_min=count,
+        )
+
+    return [
+        entrant(count, sharing, distribution)
+        for count, distribution in itertools.product(processes, distributions)
+        for sharing in (Sharing if count > 1 else [Sharing.EACH_WRITES])
+        if sharing is not Sharing.ROUTED or distribution == "uniform"
+    ]
+
+
+def _measure(
+    entrants: Sequence[Entrant], callers: Sequence[int], *, rounds: int, seconds: float
+) -> Measured:
+    """Everything in turn; fewer callers than processes are left out."""
+    measured: Measured = {count: {} for count in callers}
+    for number in range(rounds):
+        for count, entrant in itertools.product(callers, in_turn(entrants, number)):
+            if count < entrant.callers_min:
+                continue
+            done = entrant.measure(count, seconds)
+            measured[count].setdefault(entrant.key, []).append(done)
+            tell(
+                f"round {number + 1}/{rounds}  {count:>5} callers  "
+                f"{entrant.key.label:<42} {done.rate:>9,.0f}/s"
             )
-    return {"settings": shown, "results": table}
+    order = {entrant.key: place for place, entrant in enumerate(entrants)}
+    return {
+        count: dict(sorted(runs.items(), key=lambda item: order[item[0]]))
+        for count, runs in measured.items()
+    }

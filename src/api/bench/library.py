@@ -42,8 +42,6 @@ class PlainLibrary:
     conflicts: the best case for it.
     """
 
-    name = "eventsourcing save()"
-
     def __init__(self, url: str) -> None:
         parts = conninfo_to_dict(url)
         self._application: Application[UUID] = Application(

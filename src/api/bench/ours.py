@@ -1,62 +1,90 @@
 """Our ledger, through the group committer."""
 
+import asyncio
+from collections.abc import Iterable
+
 from api.bench import work
-from api.bench.callers import Run, Step, measure, run
+from api.bench.callers import Run, Step, Tally, run, tally
 from ledger import identity
 from ledger.commands import (
+    Command,
     GrantTokens,
     OpenAccount,
     RequestGeneration,
     SettleGeneration,
     Submission,
 )
+from ledger.errors import LedgerError
 from ledger.ledger import Ledger
 
 
 class GroupCommitter:
     """Ours: durable, idempotent by key, refused when it cannot be paid."""
 
-    name = "mintage"
+    def __init__(self, url: str, *, shares_writer: bool = False) -> None:
+        self.ledger = Ledger(url, shares_writer=shares_writer)
 
-    def __init__(self, url: str) -> None:
-        self._ledger = Ledger(url)
-        for account_id in work.account_ids():
-            opened = OpenAccount(account_id=account_id, is_member=False, tokens=0)
-            self._ledger.record(Submission(command=opened, actor="bench"))
-            grant = GrantTokens(account_id=account_id, amount=work.TOKENS, reason="promo")
-            self._ledger.record(Submission(command=grant, actor="bench"))
+    def open(self, account_ids: Iterable[str]) -> None:
+        """Open accounts that can pay for all that will be asked of them."""
+        wanted = list(account_ids)
+        self._record(OpenAccount(account_id=i, is_member=False, tokens=0) for i in wanted)
+        self.grant(wanted)
+
+    def grant(self, account_ids: Iterable[str]) -> None:
+        """Let open accounts pay for all that will be asked of them."""
+        self._record(
+            GrantTokens(account_id=i, amount=work.TOKENS, reason="promo") for i in account_ids
+        )
+
+    def _record(self, commands: Iterable[Command]) -> None:
+        async def main() -> None:
+            submissions = (Submission(command=command, actor="bench") for command in commands)
+            await asyncio.gather(*map(self.ledger.record_async, submissions))
+
+        run(main())
 
     def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
         """Each request carries an idempotency key of its own, checked against the whole log."""
+        return Run.of([self.tally(pick, callers=callers, seconds=seconds)])
+
+    def tally(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Tally:
+        """The same, to be added to what other processes did; errors of callers are counted."""
 
         def pair() -> tuple[Step, Step]:
-            account_id, generation_id = pick(), identity.new_id()
-            key = identity.key_id(account_id, "generation", str(generation_id))
-            request = RequestGeneration(
-                account_id=account_id,
-                generation_id=generation_id,
-                prompt=work.PROMPT,
-                members_only=False,
-                count=1,
-                aspect_ratio="1:1",
-            )
-            settle = SettleGeneration(
-                account_id=account_id,
-                generation_id=generation_id,
-                images=(work.image(generation_id),),
-            )
-            asked = Submission(command=request, actor="bench", key_id=key, input_hash=key)
-            done = Submission(command=settle, actor="bench")
+            asked, done = self.pair(pick())
             return self._step(asked), self._step(done)
 
-        return run(measure(pair, callers=callers, seconds=seconds))
+        return run(tally(pair, callers=callers, seconds=seconds, counted=(LedgerError,)))
+
+    @staticmethod
+    def pair(account_id: str) -> tuple[Submission, Submission]:
+        """A request and its settlement."""
+        generation_id = identity.new_id()
+        key = identity.key_id(account_id, "generation", str(generation_id))
+        request = RequestGeneration(
+            account_id=account_id,
+            generation_id=generation_id,
+            prompt=work.PROMPT,
+            members_only=False,
+            count=1,
+            aspect_ratio="1:1",
+        )
+        settle = SettleGeneration(
+            account_id=account_id,
+            generation_id=generation_id,
+            images=(work.image(generation_id),),
+        )
+        return (
+            Submission(command=request, actor="bench", key_id=key, input_hash=key),
+            Submission(command=settle, actor="bench"),
+        )
 
     def _step(self, submission: Submission) -> Step:
         async def step() -> None:
-            await self._ledger.record_async(submission)
+            await self.ledger.record_async(submission)
 
         return step
 
     def close(self) -> None:
         """End the committer."""
-        self._ledger.close()
+        self.ledger.close()

@@ -9,6 +9,9 @@ from rich.table import Table
 
 from api.console import print_json
 
+WIDTH = 160
+"""Characters of a line where no terminal says how many it has."""
+
 Row = dict[str, Any]
 Report = dict[str, Any]
 
@@ -55,6 +58,8 @@ def publish(
         print_json(report)
         return
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     shown = "  ".join(f"{name} {value}" for name, value in report["settings"].items())
     console.print(shown, highlight=False)
     table = Table(box=SIMPLE, caption=caption)

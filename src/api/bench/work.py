@@ -1,7 +1,8 @@
 """The work that every contender does, and who asks for it: accounts, callers, one step's data."""
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from ledger.facts import ImageRecord, PromptVersion
@@ -11,12 +12,16 @@ ACCOUNTS = 1000
 TOKENS = 100_000_000
 HOT = "bench-hot"
 PROMPT = PromptVersion(id="bench", version=1, title="梦幻森林", token_cost=5)
+POOL_SIZE = 16
+"""Connections of each contender that has a pool; more did not make one of them quicker."""
 
 PickAccount = Callable[[], str]
 
+_ZIPF = list(itertools.accumulate(1 / rank for rank in range(1, ACCOUNTS + 1)))
+
 
 def account_ids() -> list[str]:
-    """The accounts over which uniform work is spread, and the hot one."""
+    """The accounts over which work is spread, and the hot one."""
     return [f"bench-{number}" for number in range(ACCOUNTS)] + [HOT]
 
 
@@ -25,9 +30,18 @@ def uniform() -> str:
     return f"bench-{random.randrange(ACCOUNTS)}"  # noqa: S311 - spreading load
 
 
+def zipf() -> str:
+    """The n-th account n times more seldom than the first, which has a seventh of all."""
+    (number,) = random.choices(range(ACCOUNTS), cum_weights=_ZIPF)  # noqa: S311 - spreading load
+    return f"bench-{number}"
+
+
 def hot() -> str:
     """Always the same account."""
     return HOT
+
+
+DISTRIBUTIONS: Mapping[str, PickAccount] = {"uniform": uniform, "zipf": zipf, "hot": hot}
 
 
 def image(generation_id: UUID) -> ImageRecord:

@@ -5,7 +5,7 @@ view's own position.
 """
 
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import assert_never
 from uuid import UUID
 
 import msgspec
@@ -15,9 +15,7 @@ from ledger.facts import (
     Fact,
     GenerationFailed,
     GenerationRequested,
-    ImageRecord,
     MembershipChanged,
-    StoredReference,
     TokensConsumed,
     TokensGranted,
     TokensRevoked,
@@ -31,12 +29,12 @@ _GRANT_TYPES = {
     "refund": "token_refund",
     "adjustment": "token_adjustment",
 }
-_OPEN = "\t".join([NULL] * 5)
+_OPEN = f"{NULL}\t{NULL}"
 _json = msgspec.json.Encoder().encode
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """A row of the log, but for its fact; `at` and the ids stay text until someone needs more.
+    """A row of the log, but for its fact; the numbers stay text until someone needs more.
 
     `is_plain`: no text of the fact holds what COPY or JSON would escape.
     """
@@ -44,8 +42,6 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     account: str
     version: int
     position: int
-    at: str
-    fact_id: str
     settled: str
     held: str
     is_plain: bool
@@ -55,7 +51,6 @@ class Asked(msgspec.Struct, gc=False):
     """A generation of the account: what its request said, and what has become of it."""
 
     id: str
-    prompt_id: str
     title: str
     cost: int
     is_charged: bool | None = None  # None while it is open
@@ -105,10 +100,9 @@ class Expected:
             case GenerationFailed():
                 self._take_failure(line, fact)
             case TokensGranted():
-                self._take_grant(line, fact)
+                self._transaction(line, _GRANT_TYPES[fact.reason], fact.amount)
             case TokensRevoked():
-                rest = f"revocation\t{NULL}\t{NULL}"
-                self._transaction(line, "token_adjustment", -fact.amount, rest)
+                self._transaction(line, "token_adjustment", -fact.amount)
             case AccountOpened() | MembershipChanged():
                 if line.position <= self._balances:
                     self._is_member = "t" if fact.is_member else "f"
@@ -122,82 +116,43 @@ class Expected:
         )
 
     def _take_request(self, line: Line, fact: GenerationRequested) -> None:
-        prompt, aspect_ratio = fact.prompt, fact.aspect_ratio
-        prompt_id, title = prompt.id, prompt.title
+        name, title = text_of(fact.generation_id), fact.prompt.title
         if not line.is_plain:
-            prompt_id, title = escape(prompt_id), escape(title)
-            aspect_ratio = escape(aspect_ratio)
-        name = text_of(fact.generation_id)
-        self.asked[fact.generation_id] = Asked(name, prompt_id, title, fact.cost)
+            title = escape(title)
+        self.asked[fact.generation_id] = Asked(name, title, fact.cost)
         if line.position <= self._generations:
-            reference = _reference(fact.reference) if fact.reference else NULL
-            self._heads[name] = (
-                f"{line.account}\t{line.position}\t{name}\t{prompt_id}\t{prompt.version}\t{title}\t"
-                f"{fact.count}\t{aspect_ratio}\t{fact.cost}\t{reference}\t{line.at}"
-            )
+            self._heads[name] = f"{line.account}\t{line.position}\t{name}"
 
     def _take_charge(self, line: Line, fact: TokensConsumed) -> None:
+        self._transaction(line, "token_consumption", -fact.cost)
         asked = self.asked.get(fact.generation_id)
         if asked is None:  # the log is wrong, and told to be so
-            rest = f"generation\t{NULL}\t{text_of(fact.generation_id)}"
-            self._transaction(line, "token_consumption", -fact.cost, rest)
             return
         asked.is_charged = True
-        self._end(line, asked, f"succeeded\t{NULL}\t{NULL}")
-        rest = f"generation\t{asked.title}\t{asked.id}"
-        self._transaction(line, "token_consumption", -fact.cost, rest)
+        self._end(line, asked, "succeeded")
         if line.position <= self._images:
             for ordinal, image in enumerate(fact.images, 1):
-                self._pictures.append(_image(line, ordinal, asked, image))
+                self._pictures.append(
+                    f"{line.account}\t{line.position}\t{ordinal}\t{text_of(image.id)}\t"
+                    f"{asked.title}\n"
+                )
 
     def _take_failure(self, line: Line, fact: GenerationFailed) -> None:
         if asked := self.asked.get(fact.generation_id):
             asked.is_charged = False
-            outcome = "canceled" if fact.reason == "canceled" else "failed"
-            self._end(line, asked, f"{outcome}\t{fact.reason}\t{'t' if fact.retryable else 'f'}")
-
-    def _take_grant(self, line: Line, fact: TokensGranted) -> None:
-        title = generation = NULL
-        if fact.generation_id is not None:
-            asked = self.asked.get(fact.generation_id)
-            title = asked.title if asked else NULL
-            generation = text_of(fact.generation_id)
-        rest = f"{fact.reason}\t{title}\t{generation}"
-        self._transaction(line, _GRANT_TYPES[fact.reason], fact.amount, rest)
+            self._end(line, asked, "canceled" if fact.reason == "canceled" else "failed")
 
     def _end(self, line: Line, asked: Asked, outcome: str) -> None:
         if line.position <= self._generations:
-            self._ends[asked.id] = f"{outcome}\t{line.at}\t{line.position}"
+            self._ends[asked.id] = f"{outcome}\t{line.position}"
 
-    def _transaction(self, line: Line, kind: str, amount: int, rest: str) -> None:
+    def _transaction(self, line: Line, kind: str, amount: int) -> None:
         if line.position <= self._transactions:
             self._lines.append(
-                f"{line.account}\t{line.position}\t{line.fact_id}\t{kind}\t{amount}\t"
-                f"{line.settled}\t{rest}\t{line.at}\n"
+                f"{line.account}\t{line.position}\t{kind}\t{amount}\t{line.settled}\n"
             )
 
 
 def text_of(name: UUID) -> str:
     """The id's text; `str` takes five times as long."""
     return _json(name)[1:-1].decode()
-
-
-def _image(line: Line, ordinal: int, asked: Asked, image: ImageRecord) -> str:
-    key, thumbnail_key, sha256 = image.key, image.thumbnail_key, image.sha256
-    mime_type, model = image.mime_type, image.model
-    if not line.is_plain:
-        key, thumbnail_key, sha256 = escape(key), escape(thumbnail_key), escape(sha256)
-        mime_type, model = escape(mime_type), escape(model)
-    return (
-        f"{line.account}\t{line.position}\t{ordinal}\t{text_of(image.id)}\t{asked.id}\t"
-        f"{asked.prompt_id}\t{asked.title}\t{key}\t{thumbnail_key}\t{sha256}\t{mime_type}\t"
-        f"{image.width}\t{image.height}\t{image.bytes}\t{model}\t{line.at}\n"
-    )
-
-
-def _reference(reference: StoredReference) -> str:
-    """As jsonb writes it: the shorter name first, and a space after each mark."""
-    members: dict[str, Any] = msgspec.structs.asdict(reference)
-    ordered = sorted(members.items(), key=lambda each: (len(each[0]), each[0]))
-    text = ", ".join(f"{_json(name).decode()}: {_json(value).decode()}" for name, value in ordered)
-    return f"{{{text}}}".replace("\\", "\\\\")

@@ -46,30 +46,19 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             place=("position",),
         ),
         "transactions": Layout(
-            columns=(
-                *("account_id", "position", "id", "type", "amount", "balance", "reason", "title"),
-                *("generation_id", "created_at"),
-            ),
+            columns=("account_id", "position", "type", "amount", "balance"),
             order=("position",),
             key=("position",),
-            place=("id",),
+            place=("account_id", "amount", "balance"),
         ),
         "generations": Layout(
-            columns=(
-                *("account_id", "position", "id", "prompt_id", "prompt_version", "title", "count"),
-                *("aspect_ratio", "cost", "reference", "created_at"),
-                *("outcome", "reason", "retryable", "ended_at", "end_position"),
-            ),
+            columns=("account_id", "position", "id", "outcome", "end_position"),
             order=("position",),
             key=("id",),
             place=("position",),
         ),
         "images": Layout(
-            columns=(
-                *("account_id", "position", "ordinal", "id", "generation_id", "prompt_id", "title"),
-                *("key", "thumbnail_key", "sha256", "mime_type", "width", "height", "bytes"),
-                *("model", "created_at"),
-            ),
+            columns=("account_id", "position", "ordinal", "id", "title"),
             order=("position", "ordinal"),
             key=("id",),
             place=("position", "ordinal"),

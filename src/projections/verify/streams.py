@@ -44,7 +44,7 @@ class Stream:
         columns, _, data = raw.rpartition(b"\t")
         account, version, position, topic, at, fact_id, settled, held = columns.decode().split("\t")
         is_plain = b"\\" not in data
-        line = Line(account, int(version), int(position), at, fact_id, settled, held, is_plain)
+        line = Line(account, int(version), int(position), settled, held, is_plain)
         try:
             if not is_plain:
                 data = data.replace(b"\\\\", b"\\")
