@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "api.cli")
 UP_SECONDS_MAX = 45.0
 STOP_SECONDS_MAX = 20.0
-RUN_SECONDS_MAX = 60.0
+RUN_SECONDS_MAX = 100.0
 
 
 def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:

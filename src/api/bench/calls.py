@@ -16,7 +16,7 @@ from generation.gemini import GeminiProvider
 from generation.provider import ImageRequest
 
 _REQUEST = ImageRequest(title="梦幻森林", content="A quiet, misty forest", aspect_ratio="1:1")
-WARM_SECONDS = 2.0
+WARM_SECONDS = 1.0
 
 
 async def main(url: str, calls_at_once: int, seconds: float) -> None:

@@ -4,6 +4,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,9 @@ from api.settings import Settings
 
 SIZES = {"20 kB": 20_000, "2 MB": 2_000_000}
 PROVIDERS = {"0 s": (0.0, 0.0), "10 s ± 5": (10.0, 5.0)}
+CALLS_ALONE = 64
+"""Calls at once of the client alone; more make it no quicker."""
+
 COLUMNS = (
     name_of("provider, picture", "what"),
     number_of("finished/s", "finished_per_second", ",.1f"),
@@ -62,6 +66,7 @@ class Entrant(NamedTuple):
 @click.option("--in-flight", default=2_000, show_default=True, type=click.IntRange(1, 5_000))
 @click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(1, 600))
 @click.option("--sizes", default=",".join(SIZES), show_default=True, help="Of the pictures.")
+@click.option("--waits", default=",".join(PROVIDERS), show_default=True, help="Of the provider.")
 @click.option("--storage", type=click.Choice(["folder", "s3"]), default="folder")
 @plot_option
 @json_option
@@ -71,6 +76,7 @@ def flow(
     in_flight: int,
     seconds: float,
     sizes: str,
+    waits: str,
     storage: Literal["folder", "s3"],
     plots: Path | None,
     as_json: bool,
@@ -80,7 +86,7 @@ def flow(
     The provider speaks Gemini's protocol over loopback and takes 0 s, or 10 s ± 5. What asks
     records for itself, so no HTTP is in it. S3 is the one that the S3_ settings name.
     """
-    entrants = _entrants(sizes.split(","), in_flight)
+    entrants = _entrants(_chosen(sizes, SIZES), _chosen(waits, PROVIDERS), in_flight)
     flows: dict[str, list[Flow]] = {}
     alone: dict[str, list[Alone]] = {}
     with server() as postgres, tempfile.TemporaryDirectory(prefix="mintage-bench-") as made:
@@ -121,15 +127,24 @@ def flow(
         tell(f"{row['what']}: CPU ms each: {split}")
 
 
-def _entrants(sizes: list[str], in_flight: int) -> list[Entrant]:
-    if unknown := {*sizes} - {*SIZES}:
-        raise click.BadParameter(f"no such size: {', '.join(sorted(unknown))}")
+def _chosen(names: str, known: Iterable[str]) -> list[str]:
+    chosen = names.split(",")
+    if unknown := {*chosen}.difference(known):
+        raise click.BadParameter(
+            f"there is no {', '.join(sorted(unknown))}, but {', '.join(known)}"
+        )
+    return chosen
+
+
+def _entrants(sizes: list[str], waits: list[str], in_flight: int) -> list[Entrant]:
     found = []
     for size in sizes:
-        for takes, (seconds, spread) in PROVIDERS.items():
+        for wait in waits:
+            seconds, spread = PROVIDERS[wait]
             load = Load(SIZES[size], seconds, spread, in_flight)
-            found.append(Entrant(f"{takes}, {size}", load, alone=False))
-        found.append(Entrant(f"calls alone, {size}", Load(SIZES[size], 0, 0, 64), alone=True))
+            found.append(Entrant(f"{wait}, {size}", load, alone=False))
+        load = Load(SIZES[size], 0, 0, CALLS_ALONE)
+        found.append(Entrant(f"calls alone, {size}", load, alone=True))
     return found
 
 

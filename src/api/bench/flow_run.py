@@ -21,7 +21,7 @@ from ledger.embedded import EmbeddedPostgres
 
 SAMPLE_SECONDS = 0.5
 RAMP_SECONDS_MAX = 60.0
-IDLE_SECONDS = 2.0
+IDLE_SECONDS = 1.0
 READY_SECONDS_MAX = 60.0
 OPEN_EACH = 1.25
 """As many generations are open as the worker takes at a time, and a quarter more that wait."""
