@@ -5,12 +5,13 @@ import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.request import getproxies
 
 import httpx2
 import msgspec
 
 from generation.admission import admit
-from generation.connections import OneEach
+from generation.connections import IDLE_MAX, OneEach
 from generation.room import Part
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -101,10 +102,13 @@ def open_client(*, answer_bytes_max: int) -> httpx2.AsyncClient:
         part = await admit(declared_bytes)
         response.stream = _BoundedStream(stream, answer_bytes_max, part)
 
+    # A proxy that the environment names for a scheme or a host comes before what is for all; it
+    # has the client's own pool. As the client's one transport ours would leave them out.
+    mounts = {} if "all" in getproxies() else {"all://": OneEach()}
     return httpx2.AsyncClient(
-        transport=OneEach(),
+        mounts=mounts,
         follow_redirects=False,
-        limits=httpx2.Limits(max_connections=None),  # of what goes through a proxy
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_MAX),
         headers={"accept-encoding": "identity"},
         event_hooks={"request": [limit_connect], "response": [check]},
     )

@@ -100,3 +100,16 @@ async def test_more_calls_at_once_than_a_pool_would_take_and_few_connections_kep
     assert len(transport._idle) == IDLE_MAX
     await gemini.aclose()
     assert not transport._idle
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+async def test_a_proxy_of_the_environment_is_spoken_to(
+    stub: GeminiStub, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, stub.base_url)
+    monkeypatch.setenv("no_proxy", "")
+    gemini = GeminiProvider(
+        api_key="key", model="gemini-image", base_url="http://gemini.invalid", timeout_seconds=20
+    )
+    assert (await gemini.generate(ASKED)).data == stub.sent[-1]
+    await gemini.aclose()
