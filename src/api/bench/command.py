@@ -4,6 +4,7 @@ import click
 
 from api.bench.audit import audit
 from api.bench.growth import growth
+from api.bench.http.command import http
 from api.bench.ledger import ledger
 from api.bench.rebuild import rebuild
 from api.bench.start import start
@@ -21,3 +22,4 @@ bench.add_command(audit)
 bench.add_command(rebuild)
 bench.add_command(verify)
 bench.add_command(start)
+bench.add_command(http)

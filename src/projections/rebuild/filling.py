@@ -22,7 +22,7 @@ from projections.views import View
 RANGE = 25_000
 """Positions in one transaction: what is read of them fits into the server's memory."""
 
-IN_ORDER = 10
+IN_ORDER = 40
 """So many ranges are one for a view that folds in order: it writes an account's row less often."""
 
 _IDLE_SECONDS = 0.01

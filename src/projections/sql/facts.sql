@@ -16,7 +16,7 @@ fact AS MATERIALIZED (
                WHEN 'tokens_granted:1' THEN data ->> 'reason'
                WHEN 'generation_requested:1' THEN data #>> '{{prompt,title}}'
            END AS word,
-           CASE topic WHEN 'tokens_consumed:1' THEN data -> 'images' END AS images
+           CASE topic WHEN 'tokens_consumed:1' THEN jsonb_path_query_array(data, '$.images[*].id') END AS images
     FROM ledger_facts
     WHERE position > %(after)s AND position <= %(upto)s
 ), unknown AS (
