@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -10,36 +10,56 @@ import pytest
 
 import databases
 from gemini_stub import GeminiStub
+from ledger.identity import ending_id, new_id
 from stack import SUPPORT, Stack, ended, story, wait_until
 
 MOMENTS = ("before_call", "after_call", "before_put", "after_put", "before_commit", "after_commit")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def provider() -> Iterator[GeminiStub]:
     with GeminiStub() as running:
         yield running
 
 
-@pytest.fixture
-def stack(database: databases.Database, tmp_path: Path, provider: GeminiStub) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def service(
+    database_server: databases.TestServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    provider: GeminiStub,
+) -> Iterator[Stack]:
     settings = {
         "GEMINI_API_KEY": "test-key",
         "GEMINI_BASE_URL": provider.base_url,
         "GEMINI_TIMEOUT_SECONDS": "2",
         "GENERATION_LEASE_SECONDS": "2",
     }
-    with Stack(database, tmp_path, settings) as running:
+    with (
+        database_server.database() as database,
+        Stack(database, tmp_path_factory.mktemp("service"), settings) as running,
+    ):
         running.start_api()
         running.start_projector()
         yield running
 
 
+@pytest.fixture
+def stack(service: Stack) -> Iterator[Stack]:
+    """The service without a worker: each test has its own, on an account of its own."""
+    yield service
+    service.kill_workers()
+
+
+@pytest.fixture
+def key(stack: Stack) -> str:
+    """A key for a fresh account of 100 tokens."""
+    return stack.open_account(f"account-{new_id()}", tokens=100)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_worker_leaves_nothing_half_done(
-    stack: Stack, provider: GeminiStub, moment: str
+    stack: Stack, provider: GeminiStub, key: str, moment: str
 ) -> None:
-    key = stack.open_account("ada", tokens=100)
     content = f"a forest, {moment}"
     prompt = stack.add_prompt(content)
     with stack.client(key) as ada:
@@ -67,8 +87,7 @@ def test_a_killed_worker_leaves_nothing_half_done(
     assert provider.count(content) == calls
 
 
-def test_what_kills_each_worker_fails_in_the_end(stack: Stack) -> None:
-    key = stack.open_account("ada", tokens=100)
+def test_what_kills_each_worker_fails_in_the_end(stack: Stack, key: str) -> None:
     with stack.client(key) as ada:
         asked = ada.post("/v1/generations", json={"prompt_id": "dreamy-forest"}).json()
         for _ in range(3):
@@ -81,14 +100,15 @@ def test_what_kills_each_worker_fails_in_the_end(stack: Stack) -> None:
         assert ada.get("/v1/balance").json()["available"] == 100
     with psycopg.connect(stack.database.url) as connection:
         row = connection.execute(
-            "SELECT data->'attempts' FROM ledger_events WHERE topic = 'generation_failed:1'"
+            "SELECT data->'attempts' FROM ledger_events"
+            " WHERE topic = 'generation_failed:1' AND fact_id = %s",
+            (ending_id(UUID(asked["id"])),),
         ).fetchone()
     assert row is not None
     assert [attempt["outcome"] for attempt in row[0]] == ["lost", "lost", "lost"]
 
 
-def test_a_killed_api_loses_no_request_that_it_recorded(stack: Stack) -> None:
-    key = stack.open_account("ada", tokens=100)
+def test_a_killed_api_loses_no_request_that_it_recorded(stack: Stack, key: str) -> None:
     stack.kill_apis()
     stack.start_api(script=(str(SUPPORT / "dying_api.py"),))
     headers = {"Idempotency-Key": "cut-off"}

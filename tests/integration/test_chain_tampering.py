@@ -1,10 +1,12 @@
 """Somebody with every right in the database changes the log: what is found, and what is named."""
 
+from collections.abc import Iterator
+
 import pytest
 
 import plain_chain
 from chained import connected, findings, grow, grow_blocks
-from databases import Database
+from databases import Database, TestServer
 from ledger.chain.blocks import ChainEnd, catch_up
 from plain_chain import tamper
 
@@ -39,9 +41,23 @@ CHANGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def original(database_server: TestServer) -> Iterator[tuple[Database, ChainEnd]]:
+    with database_server.database() as database:
+        yield database, grow_blocks(database, blocks=3, commands=60)
+
+
 @pytest.fixture
-def chained(database: Database) -> ChainEnd:
-    return grow_blocks(database, blocks=3, commands=60)
+def database(
+    database_server: TestServer, original: tuple[Database, ChainEnd]
+) -> Iterator[Database]:
+    with database_server.database(like=original[0]) as copy:
+        yield copy
+
+
+@pytest.fixture
+def chained(original: tuple[Database, ChainEnd]) -> ChainEnd:
+    return original[1]
 
 
 @pytest.fixture

@@ -49,10 +49,13 @@ class TestServer:
         migrate(postgres.url("mintage_owner", TEMPLATE))
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[Database]:
-        """Clone the template; dropped afterwards, whoever is still connected."""
+    def database(self, *, like: Database | None = None) -> Iterator[Database]:
+        """Clone the template, or `like`, which nobody may be connected to.
+
+        Dropped afterwards, whoever is still connected.
+        """
         name = f"test_{next(self._numbers)}"
-        self._create(name, TEMPLATE)
+        self._create(name, like.name if like else TEMPLATE)
         try:
             yield Database(
                 url=self.postgres.url("mintage_app", name),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "api.cli")
 UP_SECONDS_MAX = 45.0
 STOP_SECONDS_MAX = 20.0
-RUN_SECONDS_MAX = 100.0
+RUN_SECONDS_MAX = 110.0
 
 
 def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -113,7 +113,7 @@ def up(home: Path, **settings: str) -> Iterator[Up]:
             until(lambda: not running.left, what="the end of every process")
 
 
-def until(condition: Callable[[], object], *, what: str, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], *, what: str, seconds: float = 60.0) -> None:
     """Poll until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():

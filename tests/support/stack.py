@@ -14,15 +14,22 @@ import httpx
 import psycopg
 
 import databases
+from api.launch.preparing import run_seed
+from api.settings import Settings
 from s3_server import free_ports
 
 ADMIN_KEY = "test-admin-key-0123456789"
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 60.0
+WAIT_SECONDS_MAX = (
+    60.0  # what is waited for comes in a second or two; a busy machine takes its time
+)
 STOP_SECONDS_MAX = 15.0
 SUPPORT = Path(__file__).parent
 
 
-def wait_until(condition: Any, *, seconds: float = 20.0, what: str = "condition") -> Any:
+def wait_until(
+    condition: Any, *, seconds: float = WAIT_SECONDS_MAX, what: str = "condition"
+) -> Any:
     """Poll until `condition()` is true, and return what it returned."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -57,7 +64,8 @@ class Stack:
         }
 
     def __enter__(self) -> Self:
-        self.run("seed")
+        # As `mintage seed` does, without a second for a process to import what we have here.
+        run_seed(Settings.from_environ(self.environment))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,6 +134,11 @@ class Stack:
             self.kill(name)
         self.urls.clear()
 
+    def kill_workers(self) -> None:
+        """End every worker process."""
+        for name in [name for name in self._processes if name.startswith("worker-")]:
+            self.kill(name)
+
     def ended(self, name: str) -> bool:
         """Whether the process has ended by itself."""
         return self._processes[name].poll() is not None
@@ -178,7 +191,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def ended(client: httpx.Client, generation_id: str, *, seconds: float = 30.0) -> dict[str, Any]:
+def ended(
+    client: httpx.Client, generation_id: str, *, seconds: float = WAIT_SECONDS_MAX
+) -> dict[str, Any]:
     """Wait until the generation has ended, and return it."""
 
     def look() -> dict[str, Any] | None:

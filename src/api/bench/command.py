@@ -5,6 +5,7 @@ import click
 from api.bench.audit import audit
 from api.bench.flow import flow
 from api.bench.growth import growth
+from api.bench.http.command import http
 from api.bench.ledger import ledger
 from api.bench.rebuild import rebuild
 from api.bench.start import start
@@ -23,3 +24,4 @@ bench.add_command(rebuild)
 bench.add_command(verify)
 bench.add_command(start)
 bench.add_command(flow)
+bench.add_command(http)

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import TypeVar
 
 import uvicorn
 from litestar import Litestar
@@ -21,6 +22,8 @@ from api.launch.collecting import collect_seldom
 from api.launch.files import allow_files
 from api.settings import Settings
 
+App = TypeVar("App")
+
 CONNECTIONS_MAX = 8_000
 """Of one process, streams included; more are answered 503."""
 
@@ -30,12 +33,17 @@ KEEP_ALIVE_SECONDS = 30
 UNHEALTHY_SECONDS = 30
 
 
-def serve(settings: Settings, bound: socket.socket) -> bool:
-    """Serve on the socket until SIGTERM or SIGINT. False if it could not begin."""
+def serve(
+    settings: Settings, bound: socket.socket, factory: str = "api.launch.serving:application"
+) -> bool:
+    """Serve on the socket until SIGTERM or SIGINT. False if it could not begin.
+
+    `factory` names the function that builds the application, in each process.
+    """
     allow_files()
     _hand_on(settings)
     config = uvicorn.Config(
-        "api.launch.serving:application",
+        factory,
         factory=True,
         workers=settings.workers,
         loop="uvloop",
@@ -74,11 +82,16 @@ def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
 
 
 def application() -> Litestar:
+    """The service, from the environment."""
+    return prepared(create_app_from_environ)
+
+
+def prepared(build: Callable[[], App]) -> App:
     """Build the application in the process that serves it, which dies with its parent."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         tether.die_with(parent.pid)
-    app = create_app_from_environ()
+    app = build()
     collect_seldom()
     return app
 

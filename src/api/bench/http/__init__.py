@@ -1,0 +1,1 @@
+"""Whole requests against servers on loopback, ours beside others behind the same server."""

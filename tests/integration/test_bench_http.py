@@ -1,0 +1,25 @@
+"""`mintage bench http` measures what it says; nothing here is about how fast."""
+
+from pathlib import Path
+
+import mintage
+
+ACCEPT, BALANCE = "POST /v1/generations", "GET /v1/balance"
+WAYS = ("mintage", "CRUD", "bare")
+
+
+def test_it_measures_each_way_in_both_loops(tmp_path: Path) -> None:
+    small = ("--rounds", "1", "--seconds", "0.3", "--clients", "4", "--accounts", "10")
+    what = ("--processes", "1", "--loads", "50", "--requests", f"{ACCEPT},{BALANCE}")
+    report = mintage.run_json("bench", "http", *small, *what, home=tmp_path)
+    rows = {(row["request"], row["load"], row["contender"]): row for row in report["results"]}
+    assert report["settings"]["fsync"] == "on"
+    assert all(row["rate"] > 0 for row in rows.values())
+    assert all(row["p50_ms"] <= row["p99_ms"] for row in rows.values())
+    for name in (*WAYS, "echo"):
+        row = rows[ACCEPT, "closed", name]
+        assert row["mintage_is_times"] > 0
+        assert row["load_cpu_us"] > 0
+    for name in WAYS:
+        assert rows[ACCEPT, "open 50 %", name]["mintage_is_times"] is None
+        assert rows[BALANCE, "closed", name]["rate"] > 0
