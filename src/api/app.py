@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from api import logs
+from api.http.application import Application
 from api.http.auth import current
 from api.http.bodies import BODY_BYTES_MAX, StrictRequest
 from api.http.observe import Observe
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await to_thread.run_sync(services.close)
 
-    app = Litestar(
+    app = Application(
         route_handlers=route_handlers(settings.reference_max_bytes),
         dependencies={
             "services": Provide(_services, sync_to_thread=False),

@@ -4,11 +4,11 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from api.accounts.store import Numbers, numbers_of, profile_of
+from api.connection import Connection
 from api.http.auth import Principal
 from api.http.schemas import Balance, Me
 from api.openapi.documented import refusals
 from api.services import Services
-from api.threads import Connection
 from ledger.ledger import Ledger
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from api.http.auth import Role
+from api.connection import Connection
+from api.credentials import Role
 from api.problems.refusals import NotFoundError
-from api.threads import Connection
 from ledger.ledger import Ledger
 
 CREATE_PROFILE = "INSERT INTO profiles (account_id, email, name) VALUES (%s, %s, %s)"

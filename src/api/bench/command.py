@@ -3,6 +3,7 @@
 import click
 
 from api.bench.audit import audit
+from api.bench.flow import flow
 from api.bench.growth import growth
 from api.bench.http.command import http
 from api.bench.ledger import ledger
@@ -22,4 +23,5 @@ bench.add_command(audit)
 bench.add_command(rebuild)
 bench.add_command(verify)
 bench.add_command(start)
+bench.add_command(flow)
 bench.add_command(http)

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from litestar.types import Receive
 
+from api.connection import Connection
 from api.generations.documents import Seen
 from api.generations.watcher import TooManyWatchedError
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.threads import Connection
 from generation.leases import steps_of
 from ledger.entry import Entry
 from ledger.facts import GenerationRequested, TokensConsumed

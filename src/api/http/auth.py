@@ -3,10 +3,9 @@
 A key that is sent is what counts, whatever cookie comes with it.
 """
 
-import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -14,14 +13,14 @@ import structlog
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from api.connection import Connection
+from api.credentials import Role, key_hash
 from api.problems.refusals import ForbiddenError, UnauthenticatedError
 from api.services import Services
 from api.sessions.cookies import session_id_of
 from api.sessions.csrf import check_request
 from api.texts.i18n import msg
-from api.threads import Connection
 
-Role = Literal["user", "support", "admin"]
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 KEY_CHARACTERS_MAX = 256
@@ -55,11 +54,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BOOTSTRAP = Principal(actor="admin:bootstrap", role="admin", account_id=None)
-
-
-def key_hash(key: str) -> bytes:
-    """What is stored of a key. Keys are random and long, so no salt is needed."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def requires(role: Role) -> Guard:

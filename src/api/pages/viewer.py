@@ -9,12 +9,13 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from api.accounts.store import numbers_of, profile_of
-from api.http.auth import Guard, Principal, Role, by_session
+from api.connection import Connection
+from api.credentials import Role
+from api.http.auth import Guard, Principal, by_session
 from api.problems.refusals import NotFoundError, UnauthenticatedError
 from api.services import Services
 from api.sessions.cookies import session_id_of
 from api.sessions.csrf import csrf_token
-from api.threads import Connection
 from ledger.ledger import Ledger
 
 

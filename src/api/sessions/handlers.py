@@ -8,7 +8,8 @@ from litestar import Response, delete, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from api.http.auth import Principal, Role, requires
+from api.credentials import Role
+from api.http.auth import Principal, requires
 from api.http.bodies import StrictRequest
 from api.http.ids import Email
 from api.http.parameters import strict_query
