@@ -32,7 +32,8 @@ COLUMNS = (
     number_of("finished/s", "finished_per_second", ",.1f"),
     spread_of("min–max", "finished_per_second", ",.1f"),
     number_of("of calls alone", "of_calls_alone", ".2f", "×"),
-    number_of("in flight", "in_flight"),
+    number_of("held", "held"),
+    number_of("calls", "calls"),
     number_of("MB idle", "idle_mb"),
     number_of("MB", "mb"),
     number_of("peak MB", "peak_mb"),
@@ -40,9 +41,7 @@ COLUMNS = (
     number_of("CPU ms each", "cpu_ms_each", ",.1f"),
     number_of("failed", "failed"),
 )
-CAPTION = (
-    "medians, in turn; in flight is calls that the provider has not answered; PSS of the worker"
-)
+CAPTION = "medians, in turn; held by the worker, and calls of those that wait; MB are its PSS"
 
 
 class Alone(NamedTuple):
@@ -113,7 +112,7 @@ def flow(
                 flows.setdefault(each.label, []).append(ran_)
                 last = ran_.samples[-1]
                 tell(
-                    f"{told} {ran_.finished / ran_.seconds:8.1f}/s  {last.in_flight:5} in flight  "
+                    f"{told} {ran_.finished / ran_.seconds:8.1f}/s  {last.held:5} held  "
                     f"{last.worker_bytes / 1e6:6.0f} MB"
                 )
     shown |= {"rounds": rounds, "seconds": seconds, "at_a_time": in_flight, "storage": storage}
@@ -181,12 +180,13 @@ def _rows(
     return rows
 
 
-def _flow_row(entrant: Entrant, runs: list[Flow], calls: list[float]) -> dict[str, Any]:
+def _flow_row(entrant: Entrant, runs: list[Flow], alone: list[float]) -> dict[str, Any]:
     rates = [each.finished / each.seconds for each in runs]
     measured = [_measured(each) for each in runs]
     idle = statistics.median(each.idle_bytes for each in runs)
     full = statistics.median(look.worker_bytes for looks in measured for look in looks)
-    in_flight = statistics.median(look.in_flight for looks in measured for look in looks)
+    held = statistics.median(look.held for looks in measured for look in looks)
+    calls = statistics.median(look.in_flight for looks in measured for look in looks)
     split = {
         name: round(
             statistics.median(
@@ -200,12 +200,13 @@ def _flow_row(entrant: Entrant, runs: list[Flow], calls: list[float]) -> dict[st
     return {
         "what": entrant.label,
         **figures.spread(rates, "finished_per_second", digits=1),
-        "of_calls_alone": figures.ratio(rates, calls) if at_once else None,
-        "in_flight": in_flight,
+        "of_calls_alone": figures.ratio(rates, alone) if at_once else None,
+        "held": held,
+        "calls": calls,
         "idle_mb": round(idle / 1e6, 1),
         "mb": round(full / 1e6, 1),
         "peak_mb": round(max(look.worker_bytes for each in runs for look in each.samples) / 1e6, 1),
-        "kb_each": None if at_once else round((full - idle) / 1e3 / max(in_flight, 1), 1),
+        "kb_each": round((full - idle) / 1e3 / max(held, 1), 1),
         "cpu_ms_each": round(sum(split.values()) - split["provider"], 2),
         "cpu_ms_split": split,
         "failed": sum(each.failed for each in runs),
@@ -218,7 +219,7 @@ def _alone_row(label: str, measured: list[Alone]) -> dict[str, Any]:
     return {
         "what": label,
         **figures.spread(rates, "finished_per_second", digits=1),
-        **dict.fromkeys(("of_calls_alone", "in_flight", "idle_mb", "kb_each", "failed")),
+        **dict.fromkeys(("of_calls_alone", "held", "calls", "idle_mb", "kb_each", "failed")),
         "mb": round(statistics.median(each.megabytes for each in measured), 1),
         "peak_mb": None,
         "cpu_ms_each": cpu,
@@ -227,7 +228,7 @@ def _alone_row(label: str, measured: list[Alone]) -> dict[str, Any]:
 
 
 def _draw(folder: Path, curves: dict[str, list[dict[str, float]]]) -> None:
-    for key, y in (("in_flight", "calls in flight"), ("worker_mb", "PSS of the worker, MB")):
+    for key, y in (("held", "generations in flight"), ("worker_mb", "PSS of the worker, MB")):
         drawn = [
             Curve(label, {look["seconds"]: [look[key]] for look in looks})
             for label, looks in curves.items()
@@ -245,6 +246,7 @@ def _curve(ran_: Flow) -> list[dict[str, float]]:
     return [
         {
             "seconds": look.seconds,
+            "held": look.held,
             "in_flight": look.in_flight,
             "finished": look.finished,
             "worker_mb": round(look.worker_bytes / 1e6, 1),

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -26,6 +26,10 @@ READY_SECONDS_MAX = 60.0
 OPEN_EACH = 1.25
 """As many generations are open as the worker takes at a time, and a quarter more that wait."""
 
+_HELD = """
+SELECT count(*) FROM generation_leases AS l JOIN generations AS g ON g.id = l.generation_id
+WHERE g.outcome IS NULL AND l.lease_until > clock_timestamp()"""
+
 
 class Load(NamedTuple):
     """What the provider does, and how many generations the worker may have at a time."""
@@ -37,9 +41,14 @@ class Load(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A look at it, `seconds` after the first generation was asked for."""
+    """A look at it, `seconds` after the first generation was asked for.
+
+    `held` is what the worker works on, `in_flight` those of it whose calls the provider has not
+    answered.
+    """
 
     seconds: float
+    held: int
     in_flight: int
     finished: int
     worker_bytes: int
@@ -111,7 +120,8 @@ def run(
             "requests": os.getpid(),
             "provider": provider_pid,
         }
-        watching = _Watching(feeder, worker, gemini_url)
+        looking = stack.enter_context(psycopg.connect(url, autocommit=True))
+        watching = _Watching(feeder, worker, gemini_url, looking)
         watching.watch(load.seconds + load.spread)
         watching.watch_until_finished(load.in_flight)
         before, spent_before = watching.samples[-1], _spent(pids)
@@ -128,12 +138,19 @@ def run(
 
 
 class _Watching:
-    def __init__(self, feeder: Feeder, worker: "subprocess.Popen[bytes]", gemini_url: str) -> None:
+    def __init__(
+        self,
+        feeder: Feeder,
+        worker: "subprocess.Popen[bytes]",
+        gemini_url: str,
+        connection: psycopg.Connection[Any],
+    ) -> None:
         self.samples: list[Sample] = []
         self._began = time.monotonic()
         self._feeder = feeder
         self._worker = worker
         self._gemini_url = gemini_url
+        self._connection = connection
 
     def watch(self, seconds: float) -> None:
         """Look twice a second; the last look is `seconds` after the beginning of this watch."""
@@ -154,8 +171,10 @@ class _Watching:
         # The server answers at once, unless the machine has no time for it either.
         with urllib.request.urlopen(self._gemini_url, timeout=30) as answer:  # noqa: S310 - ours
             in_flight = json.load(answer)["in_flight"]
+        row = self._connection.execute(_HELD).fetchone()
         sample = Sample(
             seconds=round(time.monotonic() - self._began, 3),
+            held=row[0] if row else 0,
             in_flight=in_flight,
             finished=self._feeder.succeeded,
             worker_bytes=pss_bytes(self._worker.pid),

@@ -16,6 +16,8 @@ from typing import cast
 import uvloop
 from PIL import Image
 
+from api.launch import tether
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 SMALL_BYTES_MAX = 200_000
 """Up to here it is a JPEG with sides of 512, above it a PNG with sides that fit."""
@@ -126,4 +128,5 @@ async def main(size: int, seconds: float, spread: float) -> None:
 
 
 if __name__ == "__main__":
+    tether.hold()
     uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
