@@ -28,7 +28,7 @@ test: check ## check, then every test but the long ones
 	$(BIN)/pytest -m 'not alone' -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest -m alone
 
-test-long: install ## the long tests only
+test-long: bench-peers ## the long tests only; gets what the benchmarks compare with
 	$(BIN)/pytest --long
 
 bench: install ## the ledger beside the usual ways, in one interleaved run

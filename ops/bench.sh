@@ -6,7 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
-python=$PWD/.venv/bin/python
+# The one that .venv was made with: .venv itself may have no pip to ask for its settings.
+python=$(.venv/bin/python -c 'import sys; print(sys._base_executable)')
 peers=.venv/bench-peers
 
 fail() {
@@ -22,7 +23,7 @@ uv=$(find_uv)
 if [ -n "$uv" ]; then
     "$uv" pip install --quiet --python .venv --require-hashes -r requirements-bench.txt
 else
-    "$python" -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bench.txt
+    .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bench.txt
 fi || fail "could not get them from PyPI"
 
 if ! command -v npm >/dev/null; then

@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 
 from api import logs
+from api.http.application import Application
 from api.http.auth import current
 from api.http.bodies import BODY_BYTES_MAX, StrictRequest
 from api.http.observe import Observe
@@ -38,7 +39,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await to_thread.run_sync(services.close)
 
-    app = Litestar(
+    app = Application(
         route_handlers=route_handlers(settings.reference_max_bytes),
         # Each asks for the one before: those that could be had at once are each given a task of
         # their own, which costs more than all of them.

@@ -16,7 +16,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import psycopg
 import structlog
 
-from api.threads import DOWN_SECONDS, Connection, DatabaseDownError
+from api.connection import Connection
+from api.threads import DOWN_SECONDS, DatabaseDownError
 
 GATHERED_MAX = 512
 STOP_SECONDS_MAX = 5.0

@@ -8,10 +8,10 @@ import structlog
 from litestar import get
 from litestar.di import NamedDependency
 
+from api.connection import Connection
 from api.openapi.documented import problems
 from api.problems.refusals import NotReadyError
 from api.services import Services
-from api.threads import Connection
 from ledger.chain.blocks import STUCK_SECONDS, chain_end
 from ledger.chain.failing import failure
 from projections.failures import failures

@@ -19,8 +19,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from api.connection import Connection
 from api.services import Services
-from api.threads import Connection
 from ledger.chain.blocks import chain_end
 from ledger.chain.errors import ChainError
 from projections.level import lag

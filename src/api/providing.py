@@ -1,9 +1,19 @@
 """Which provider draws, by the settings."""
 
+from collections.abc import Mapping
+from importlib import import_module
+
 from api.settings import Settings, SettingsError
 from generation.gemini import GeminiProvider
 from generation.mock import MockProvider
 from generation.provider import Provider
+
+
+def preload(environ: Mapping[str, str]) -> None:
+    """Import what the provider will need, where that is much, so that nobody waits for it later."""
+    if not Settings.from_environ(environ).uses_mock:
+        import_module("google.genai")
+        import_module("generation.gemini_http")
 
 
 def build_provider(settings: Settings) -> Provider:

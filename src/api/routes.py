@@ -19,12 +19,12 @@ from api.audit import balances as audit_balances
 from api.audit import events as audit_events
 from api.audit import explanations, reads
 from api.audit import generations as audit_generations
+from api.credentials import Role
 from api.generations import events
 from api.generations import handlers as generations
 from api.http.auth import Guard, requires
 from api.http.bodies import BODY_BYTES_MAX
 from api.http.parameters import strict_query
-from api.http.principals import Role
 from api.images import archive, files
 from api.images import handlers as images
 from api.pages.routes import page_handlers

@@ -1,18 +1,24 @@
 """The demo account and the nine prompts that a fresh install begins with."""
 
 import contextlib
+from typing import TYPE_CHECKING
 
-from api.accounts.store import CREATE_PROFILE
+from api.connection import Connection
 from api.prompts import store as prompt_store
 from api.prompts.store import PromptText
-from api.services import Services
-from ledger.commands import Beside, OpenAccount, Submission
-from ledger.errors import AccountExistsError, BesideConflictError
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
 
 DEMO_EMAIL = "demo@example.com"
 DEMO_NAME = "演示用户"
 DEMO_TOKENS = 100
 ACTOR = "cli"
+
+_MISSING = """
+SELECT NOT EXISTS (SELECT FROM ledger_events WHERE account_id = %s AND version = 1)
+    OR EXISTS (SELECT FROM unnest(%s::text[]) AS p (id)
+               WHERE NOT EXISTS (SELECT FROM prompts WHERE prompts.id = p.id))"""
 
 
 def _public(title: str, category: str, description: str, content: str) -> PromptText:
@@ -114,18 +120,26 @@ PROMPTS: dict[str, PromptText] = {
 """By their ids, in the order in which they are shown."""
 
 
-def seed(services: Services) -> None:
+def is_seeded(connection: Connection, account_id: str) -> bool:
+    """Whether nothing is missing."""
+    row = connection.execute(_MISSING, (account_id, list(PROMPTS))).fetchone()
+    return row == (False,)
+
+
+def seed(connection: Connection, ledger: "Ledger", account_id: str) -> None:
     """Create what is missing; running it again changes nothing, whatever happened since.
 
-    `services` need not be open. Raises the ledger's and the database's errors.
+    Raises the ledger's and the database's errors.
     """
-    account_id = services.settings.demo_user_id
+    # Those who only ask whether there is anything to do need none of these.
+    from api.accounts.store import CREATE_PROFILE  # noqa: PLC0415
+    from ledger.commands import Beside, OpenAccount, Submission  # noqa: PLC0415
+    from ledger.errors import AccountExistsError, BesideConflictError  # noqa: PLC0415
+
     command = OpenAccount(account_id=account_id, is_member=True, tokens=DEMO_TOKENS)
     profile = Beside(CREATE_PROFILE, (account_id, DEMO_EMAIL, DEMO_NAME))
     with contextlib.suppress(AccountExistsError, BesideConflictError):
-        services.ledger.record(Submission(command=command, actor=ACTOR, beside=(profile,)))
-    services.pool.open()
-    with services.pool.connection() as connection:
-        # Lists are newest first, so what is shown first is made last.
-        for prompt_id, text in reversed(PROMPTS.items()):
-            prompt_store.create(connection, prompt_id, text, ACTOR)
+        ledger.record(Submission(command=command, actor=ACTOR, beside=(profile,)))
+    # Lists are newest first, so what is shown first is made last.
+    for prompt_id, text in reversed(PROMPTS.items()):
+        prompt_store.create(connection, prompt_id, text, ACTOR)

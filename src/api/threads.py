@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-import psycopg
 from anyio import CapacityLimiter, to_thread
 from eventsourcing import persistence
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from api.connection import Connection
 from generation.pictures import DECODERS_MAX
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Connection = psycopg.Connection[Any]
 
 READS_MAX = 8
 VIEW_READS_MAX = 4

@@ -14,22 +14,21 @@ import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import structlog
 
 from generation import leases, metrics, objects, pictures
-from generation.database import Database
-from generation.leases import Call, Lease, StoredImage
-from generation.prompts import content_of
-from generation.provider import ImageRequest, Provider, ProviderError, ProviderImage, Reference
-from generation.storage import Storage, StorageError
+from generation.leases import Call, Lease, Note, StoredImage
+from generation.provider import ImageRequest, ProviderError, ProviderImage, Reference
+from generation.room import Part
+from generation.storage import StorageError
+from generation.workshop import Workshop
 from ledger.commands import ReleaseGeneration, SettleGeneration, Submission
 from ledger.errors import LedgerError
 from ledger.facts import FailureReason, GenerationRequested, ImageRecord
-from ledger.identity import new_id
-from ledger.ledger import Ledger
+from ledger.identity import ending_id, new_id
 
 PUT_ATTEMPTS_MAX = 3
 BACKOFF_SECONDS = 1.0
@@ -43,14 +42,6 @@ RETRYABLE: Mapping[FailureReason, bool] = {
 _log = structlog.get_logger("generation.attempt")
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how often: calls for one image, a lease, a generation from request to end."""
-
-    attempts_max: int
-    lease_seconds: float
-    deadline_seconds: float
-
-
 class Failed(Exception):  # noqa: N818 - not an error: the way a generation ends
     """The generation is to be released, for this reason."""
 
@@ -59,40 +50,34 @@ class Failed(Exception):  # noqa: N818 - not an error: the way a generation ends
         self.reason = reason
 
 
+class Drawn(NamedTuple):
+    """A provider's picture that has been decoded."""
+
+    image: ProviderImage
+    picture: pictures.Picture
+    thumbnail: bytes
+
+
 class Attempt:
     """Runs one lease. Whatever happens, nothing is charged but by the one settling fact."""
 
-    def __init__(
-        self,
-        lease: Lease,
-        *,
-        worker: str,
-        ledger: Ledger,
-        database: Database,
-        provider: Provider,
-        storage: Storage,
-        limits: Limits,
-    ) -> None:
+    def __init__(self, lease: Lease, shop: Workshop) -> None:
         self._lease = lease
-        self._actor = f"worker:{worker}"
-        self._ledger = ledger
-        self._database = database
-        self._provider = provider
-        self._storage = storage
-        self._limits = limits
+        self._shop = shop
         self._calls: list[Call] = list(lease.calls)
         self._to_draw = 0
 
     async def run(self) -> None:
         """End the generation, or find that it has ended. Raises `LeaseLostError`."""
-        lease = self._lease
-        entry = await self._database.thread(self._ledger.find, lease.generation_id)
-        ending = await self._database.thread(self._ledger.ending, lease.generation_id)
+        lease, shop = self._lease, self._shop
+        entry, ending = await asyncio.gather(
+            shop.find(lease.generation_id), shop.find(ending_id(lease.generation_id))
+        )
         if entry is None or ending is not None:
             return  # the view that we claimed from was behind the log
         request = entry.fact
         assert isinstance(request, GenerationRequested)
-        expires = entry.at.timestamp() + self._limits.deadline_seconds
+        expires = entry.at.timestamp() + shop.limits.deadline_seconds
         try:
             async with asyncio.timeout(expires - datetime.now(UTC).timestamp()):
                 images = await self._images(request)
@@ -107,9 +92,7 @@ class Attempt:
         stored = {found.image: found.record for found in self._lease.stored}
         missing = [image for image in range(request.count) if image not in stored]
         if missing:
-            await self._note(step="validating")
             asked = await self._image_request(request)
-            await self._note(step="generating")
             self._to_draw = len(missing)
             try:
                 async with asyncio.TaskGroup() as group:
@@ -122,22 +105,55 @@ class Attempt:
     async def _image_request(self, request: GenerationRequested) -> ImageRequest:
         reference = None
         if request.reference:
-            get = partial(self._storage.get, request.reference.key)
+            get = partial(self._shop.storage.get, request.reference.key)
             data = await self._with_storage(get)
             reference = Reference(data=data, mime_type=request.reference.mime_type)
         return ImageRequest(
             title=request.prompt.title,
-            content=await self._database.run(content_of, request.prompt),
+            content=await self._shop.content(request.prompt),
             aspect_ratio=request.aspect_ratio,
             reference=reference,
         )
 
     async def _image(self, asked: ImageRequest, image: int) -> ImageRecord:
-        drawn, picture = await self._draw(asked, image)
-        self._to_draw -= 1
-        if self._to_draw == 0:
-            await self._note(step="storing")
-        lease = self._lease
+        with self._shop.room.part() as part:
+            return await self._store(await self._draw(asked, image, part), image)
+
+    async def _draw(self, asked: ImageRequest, image: int, part: Part) -> Drawn:
+        shop = self._shop
+        begun = self._lease.begun(image)
+        while begun < shop.limits.attempts_max:
+            begun += 1
+            call = Call(attempt=self._lease.attempt, image=image, started_at=datetime.now(UTC))
+            # Before it: a call that kills its worker counts too.
+            await self._note_call(call, step="generating")
+            try:
+                drawn = await self._developed(await shop.provider.generate(asked, part))
+            except ProviderError as error:
+                part.empty()
+                await self._note_call(call, error.reason)
+                _log.warning("provider call failed", reason=error.reason, detail=error.message)
+                if not error.retryable or begun == shop.limits.attempts_max:
+                    raise Failed(error.reason) from None
+                await asyncio.sleep(_wait_seconds(begun, error))
+            else:
+                self._to_draw -= 1
+                await self._note_call(call, "ok", step=None if self._to_draw else "storing")
+                return drawn
+        raise Failed("provider_unavailable")  # each call's worker died in it
+
+    async def _developed(self, image: ProviderImage) -> Drawn:
+        """What the bytes really are: a provider's word for it is not taken."""
+        try:
+            picture, thumbnail = await self._shop.develop(image.data)
+        except pictures.UnsupportedPictureError as error:
+            raise ProviderError(
+                "invalid_response", retryable=True, message=f"no picture in the answer: {error}"
+            ) from None
+        return Drawn(image, picture, thumbnail)
+
+    async def _store(self, drawn: Drawn, image: int) -> ImageRecord:
+        lease, data, picture = self._lease, drawn.image.data, drawn.picture
         key = objects.image_key(
             lease.account_id,
             lease.generation_id,
@@ -146,84 +162,61 @@ class Attempt:
             mime_type=picture.mime_type,
         )
         thumbnail_key = objects.thumbnail_key(key)
-        thumbnail = await self._database.thread(pictures.thumbnail, drawn.data)
-        put = self._storage.put
-        await self._with_storage(partial(put, key, drawn.data, mime_type=picture.mime_type))
-        await self._with_storage(partial(put, thumbnail_key, thumbnail, mime_type="image/webp"))
+        put = self._shop.storage.put
+        stored = partial(put, key, data, mime_type=picture.mime_type)
+        reduced = partial(put, thumbnail_key, drawn.thumbnail, mime_type="image/webp")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._with_storage(stored))
+            group.create_task(self._with_storage(reduced))
         record = ImageRecord(
             id=new_id(),
             key=key,
             thumbnail_key=thumbnail_key,
-            sha256=hashlib.sha256(drawn.data).hexdigest(),
+            sha256=hashlib.sha256(data).hexdigest(),
             mime_type=picture.mime_type,
             width=picture.width,
             height=picture.height,
-            bytes=len(drawn.data),
-            model=drawn.model,
-            response_id=drawn.response_id,
-            usage=drawn.usage,
+            bytes=len(data),
+            model=drawn.image.model,
+            response_id=drawn.image.response_id,
+            usage=drawn.image.usage,
         )
-        await self._note(stored=[StoredImage(image=image, record=record)])
+        await self._note(stored=(StoredImage(image=image, record=record),))
         return record
-
-    async def _draw(
-        self, asked: ImageRequest, image: int
-    ) -> tuple[ProviderImage, pictures.Picture]:
-        begun = self._lease.begun(image)
-        while begun < self._limits.attempts_max:
-            begun += 1
-            call = Call(attempt=self._lease.attempt, image=image, started_at=datetime.now(UTC))
-            await self._note_call(call)  # before it: a call that kills its worker counts too
-            try:
-                drawn = await self._provider.generate(asked)
-                picture = await self._checked(drawn)
-            except ProviderError as error:
-                await self._note_call(call, error.reason)
-                _log.warning("provider call failed", reason=error.reason, detail=error.message)
-                if not error.retryable or begun == self._limits.attempts_max:
-                    raise Failed(error.reason) from None
-                await asyncio.sleep(_wait_seconds(begun, error))
-            else:
-                await self._note_call(call, "ok")
-                return drawn, picture
-        raise Failed("provider_unavailable")  # each call's worker died in it
-
-    async def _checked(self, drawn: ProviderImage) -> pictures.Picture:
-        """What the bytes really are: a provider's word for it is not taken."""
-        try:
-            return await self._database.thread(pictures.inspect, drawn.data)
-        except pictures.UnsupportedPictureError as error:
-            raise ProviderError(
-                "invalid_response", retryable=True, message=f"no picture in the answer: {error}"
-            ) from None
 
     async def _with_storage(self, call: Callable[[], Any]) -> Any:
         for attempt in range(1, PUT_ATTEMPTS_MAX + 1):
             try:
-                return await self._database.thread(call)
+                return await self._shop.store(call)
             except StorageError as error:
                 _log.warning("storage failed", attempt=attempt, detail=str(error))
                 if attempt < PUT_ATTEMPTS_MAX:
                     await asyncio.sleep(BACKOFF_SECONDS * attempt)
         raise Failed("storage_failed")
 
-    async def _note_call(self, call: Call, outcome: str | None = None) -> None:
+    async def _note_call(
+        self, call: Call, outcome: str | None = None, *, step: leases.Step | None = None
+    ) -> None:
         if outcome:
             ended_at = datetime.now(UTC)
-            metrics.PROVIDER_CALLS.labels(self._provider.name, outcome).inc()
+            metrics.PROVIDER_CALLS.labels(self._shop.provider.name, outcome).inc()
             metrics.PROVIDER_SECONDS.observe((ended_at - call.started_at).total_seconds())
             call = msgspec.structs.replace(call, ended_at=ended_at, outcome=outcome)
         self._calls.append(call)
-        await self._note(calls=[call])
+        await self._note(step=step, calls=(call,))
 
     async def _note(
         self,
         *,
         step: leases.Step | None = None,
-        stored: tuple[StoredImage, ...] | list[StoredImage] = (),
-        calls: tuple[Call, ...] | list[Call] = (),
+        stored: tuple[StoredImage, ...] = (),
+        calls: tuple[Call, ...] = (),
     ) -> None:
-        await self._database.run(leases.note, self._lease, step=step, stored=stored, calls=calls)
+        lease = self._lease
+        note = Note(
+            id=lease.generation_id, attempt=lease.attempt, step=step, stored=stored, calls=calls
+        )
+        await self._shop.note(note)
 
     async def _settle(self, images: tuple[ImageRecord, ...], requested_at: datetime) -> None:
         command = SettleGeneration(
@@ -248,7 +241,8 @@ class Attempt:
         self, command: SettleGeneration | ReleaseGeneration, requested_at: datetime, outcome: str
     ) -> None:
         try:
-            ended = await self._ledger.record_async(Submission(command=command, actor=self._actor))
+            submission = Submission(command=command, actor=f"worker:{self._shop.worker}")
+            ended = await self._shop.ledger.record_async(submission)
         except LedgerError as error:
             # Unknown: the lease runs out and a successor asks the log.
             _log.error("ending not recorded", outcome=outcome, error=type(error).__name__)

@@ -15,14 +15,10 @@ Connection = psycopg.Connection[Any]
 
 
 class Database:
-    """`threads` connections at the most, each with its thread; as many threads for other calls.
-
-    Two pools, so that a storage which hangs keeps no lease from being renewed. Close it when done.
-    """
+    """`threads` connections at the most, each with its thread. Close it when done."""
 
     def __init__(self, url: str, *, threads: int = 8) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
-        self._others = ThreadPoolExecutor(threads, thread_name_prefix="blocking")
         self._pool = ConnectionPool(
             url,
             min_size=1,
@@ -53,16 +49,7 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    async def thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Any other blocking call, in a thread without a connection."""
-
-        def call() -> T:
-            return function(*args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._others, call)
-
     def close(self) -> None:
         """Wait for what runs, then give the connections back."""
-        self._others.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._pool.close()

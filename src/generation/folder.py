@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from generation.links import LinkClaims, LinkSigner
@@ -22,6 +22,8 @@ from generation.storage import (
 
 TEMPORARY_AGE_SECONDS_MAX = 3600
 """A temporary file this old belongs to a process that died while it wrote."""
+
+SYNCED_MAX = 10_000
 
 
 class OpenedLink(LinkClaims, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class FolderStorage:
         self._base_url = base_url.rstrip("/")
         self._objects = root / "objects"
         self._temporary = root / "temporary"
+        self._synced: set[Path] = set()  # folders that no crash can lose any more
         with _translated("open"):
             self._objects.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._temporary.mkdir(exist_ok=True, mode=0o700)
@@ -62,12 +65,10 @@ class FolderStorage:
                     file.flush()
                     os.fsync(file.fileno())
                 path = self._objects / key
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._make(path.parent)
                 # Unlike a rename, a link refuses a name that is taken.
                 os.link(temporary, path)
-                # Also the folders that another process has just made, and not yet synced.
-                for folder in islice(path.parents, key.count("/") + 1):
-                    _sync_folder(folder)
+                self._sync(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -127,6 +128,26 @@ class FolderStorage:
             download_name=claims.download_name,
             path=path,
         )
+
+    def _make(self, folder: Path) -> None:
+        for missing in takewhile(lambda each: not each.is_dir(), (folder, *folder.parents)):
+            self._synced.discard(missing)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _sync(self, folder: Path) -> None:
+        """What is in it, and the way to it: also folders that another process has just made."""
+        _sync_folder(folder)
+        way = list(
+            takewhile(
+                lambda each: each != self._objects and each not in self._synced,
+                (folder, *folder.parents),
+            )
+        )
+        for each in way:
+            _sync_folder(each.parent)
+        if len(self._synced) > SYNCED_MAX:
+            self._synced.clear()
+        self._synced.update(way)
 
     def check(self) -> None:
         """Write, sync and remove a small file."""

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from generation.admission import admitted
 from generation.gemini_answer import read_image, read_text
 from generation.provider import ImageRequest, ProviderError, ProviderImage
+from generation.room import Part
 
 if TYPE_CHECKING:
     from google.genai import types
@@ -79,8 +81,11 @@ class GeminiProvider:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a provider holds a key and connections: it cannot be pickled")
 
-    async def generate(self, request: ImageRequest) -> ProviderImage:
-        """Draw one image. Raises `ProviderError` and nothing else."""
+    async def generate(self, request: ImageRequest, part: Part | None = None) -> ProviderImage:
+        """Draw one image. Raises `ProviderError` and nothing else.
+
+        The time for which the answer waits for its part of the room is not the provider's.
+        """
         ends_at = asyncio.get_running_loop().time() + self._timeout_seconds
         prompt = await self._enhanced(request.content)
         parts: list[types.PartUnionDict] = [{"text": prompt}]
@@ -95,6 +100,7 @@ class GeminiProvider:
                 "image_config": {"aspect_ratio": request.aspect_ratio},
             },
             ends_at - asyncio.get_running_loop().time(),
+            part,
         )
         return read_image(body, model=self._model)
 
@@ -132,6 +138,7 @@ class GeminiProvider:
         parts: "list[types.PartUnionDict]",
         config: "types.GenerateContentConfigDict",
         timeout_seconds: float,
+        part: Part | None = None,
     ) -> str:
         config["automatic_function_calling"] = {"disable": True}
         # A continuation is another call, paid for like the first.
@@ -139,10 +146,11 @@ class GeminiProvider:
         config["should_return_http_response"] = True
         config["http_options"] = {"timeout": max(1, math.ceil(timeout_seconds * 1000))}
         try:
-            async with asyncio.timeout(timeout_seconds):
-                answer = await self._client.aio.models.generate_content(
-                    model=model, contents=parts, config=config
-                )
+            async with asyncio.timeout(timeout_seconds) as limit:
+                with admitted(part, limit):
+                    answer = await self._client.aio.models.generate_content(
+                        model=model, contents=parts, config=config
+                    )
         except Exception as error:  # noqa: BLE001 - the SDK promises no closed list
             failure = self._failure_from(error, secret=self._secret, model=model)
         else:

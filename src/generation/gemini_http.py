@@ -5,9 +5,14 @@ import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.request import getproxies
 
 import httpx2
 import msgspec
+
+from generation.admission import admit
+from generation.connections import IDLE_MAX, OneEach
+from generation.room import Part
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 REFUSAL_BYTES_MAX = 64 * 1024
@@ -48,9 +53,10 @@ class _RefusalBody(msgspec.Struct):
 class _BoundedStream(httpx2.AsyncByteStream):
     """Passes the body on, in chunks of a useful size, and raises once it is over the limit."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, bytes_max: int) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, bytes_max: int, part: Part | None) -> None:
         self._inner = inner
         self._bytes_max = bytes_max
+        self._part = part
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         seen, pending = 0, bytearray()
@@ -58,6 +64,8 @@ class _BoundedStream(httpx2.AsyncByteStream):
             seen += len(chunk)
             if seen > self._bytes_max:
                 raise AnswerTooLargeError
+            if self._part is not None:
+                self._part.reach(seen)
             # A body sent a byte at a time would otherwise cost 40 bytes of list for each.
             pending += chunk
             if len(pending) >= _CHUNK_BYTES:
@@ -86,14 +94,21 @@ def open_client(*, answer_bytes_max: int) -> httpx2.AsyncClient:
             raise await _refused(response)
         if response.headers.get("content-encoding", "identity") != "identity":
             raise AnswerEncodedError
-        if _declared_bytes(response) > answer_bytes_max:
+        declared_bytes = _declared_bytes(response)
+        if declared_bytes > answer_bytes_max:
             raise AnswerTooLargeError
         stream = response.stream
         assert isinstance(stream, httpx2.AsyncByteStream)
-        response.stream = _BoundedStream(stream, answer_bytes_max)
+        part = await admit(declared_bytes)
+        response.stream = _BoundedStream(stream, answer_bytes_max, part)
 
+    # A proxy that the environment names for a scheme or a host comes before what is for all; it
+    # has the client's own pool. As the client's one transport ours would leave them out.
+    mounts = {} if "all" in getproxies() else {"all://": OneEach()}
     return httpx2.AsyncClient(
+        mounts=mounts,
         follow_redirects=False,
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_MAX),
         headers={"accept-encoding": "identity"},
         event_hooks={"request": [limit_connect], "response": [check]},
     )

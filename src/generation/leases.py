@@ -6,7 +6,7 @@ the fencing token: whoever holds a lower one has lost, and each write here tells
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,8 @@ from ledger.facts import Attempt, ImageRecord
 
 Step = Literal["validating", "generating", "storing"]
 """What is being done; in this order."""
+
+STEPS: tuple[Step, ...] = get_args(Step)
 
 CHANNEL = "generation_steps"
 """NOTIFY channel; the payload is the id of a generation whose step changed."""
@@ -38,28 +40,64 @@ WITH open AS (
         WHERE l.lease_until < clock_timestamp()
     RETURNING generation_id, account_id, attempt, stored, calls
 )
-SELECT row_to_json(claimed)::text FROM claimed"""
+SELECT row_to_json(claimed)::text, pg_notify(%(channel)s, generation_id::text) FROM claimed"""
+# Statements of one worker run at once: each locks its rows in the order of their ids.
 _RENEW = """
-UPDATE generation_leases SET lease_until = clock_timestamp() + %s * interval '1 second'
-FROM unnest(%s::uuid[], %s::int[]) AS mine (id, attempt)
-WHERE generation_id = mine.id AND generation_leases.attempt = mine.attempt
-    AND NOT EXISTS (SELECT FROM generations AS g WHERE g.id = mine.id AND g.outcome IS NOT NULL)
-RETURNING generation_id"""
+WITH mine AS MATERIALIZED (
+    SELECT l.generation_id, l.lease_until
+    FROM unnest(string_to_array(%(ids)s, ',')::uuid[], string_to_array(%(attempts)s, ',')::int[])
+        AS held (id, attempt)
+    JOIN generation_leases AS l ON l.generation_id = held.id AND l.attempt = held.attempt
+    WHERE NOT EXISTS (SELECT FROM generations AS g WHERE g.id = held.id AND g.outcome IS NOT NULL)
+), due AS MATERIALIZED (
+    SELECT l.generation_id, l.attempt FROM generation_leases AS l JOIN mine USING (generation_id)
+    WHERE mine.lease_until < clock_timestamp() + %(due)s * interval '1 second'
+    ORDER BY l.generation_id FOR NO KEY UPDATE OF l
+), renewed AS (
+    UPDATE generation_leases AS l
+    SET lease_until = clock_timestamp() + %(seconds)s * interval '1 second'
+    FROM due WHERE l.generation_id = due.generation_id AND l.attempt = due.attempt
+)
+SELECT generation_id FROM mine"""
 _NOTE = """
-UPDATE generation_leases
-SET step = (ARRAY['validating', 'generating', 'storing'])[greatest(
-        array_position(ARRAY['validating', 'generating', 'storing'], step),
-        array_position(ARRAY['validating', 'generating', 'storing'], %(step)s::text))],
-    stored = stored || %(stored)s::jsonb,
-    calls = calls || %(calls)s::jsonb
-WHERE generation_id = %(id)s AND attempt = %(attempt)s"""
+WITH notes AS MATERIALIZED (
+    SELECT n.*, l.step AS before
+    FROM generation_leases AS l
+    JOIN jsonb_to_recordset(%s::jsonb)
+        AS n (id uuid, attempt int, step text, stored jsonb, calls jsonb)
+        ON l.generation_id = n.id AND l.attempt = n.attempt
+    ORDER BY l.generation_id FOR NO KEY UPDATE OF l
+), noted AS (
+    UPDATE generation_leases AS l
+    SET step = (ARRAY['validating', 'generating', 'storing'])[greatest(
+            array_position(ARRAY['validating', 'generating', 'storing'], l.step),
+            array_position(ARRAY['validating', 'generating', 'storing'], n.step))],
+        stored = l.stored || n.stored,
+        calls = l.calls || n.calls
+    FROM notes AS n WHERE l.generation_id = n.id AND l.attempt = n.attempt
+    RETURNING l.generation_id, l.attempt, n.step
+)
+SELECT generation_id, attempt,
+    CASE WHEN step IS NOT NULL THEN pg_notify(%s, generation_id::text) END
+FROM noted"""
 _GIVE_BACK = """
-UPDATE generation_leases SET lease_until = clock_timestamp() + %s * interval '1 second'
-WHERE generation_id = %s AND attempt = %s"""
+WITH mine AS MATERIALIZED (
+    SELECT l.generation_id, l.attempt
+    FROM unnest(string_to_array(%s, ',')::uuid[], string_to_array(%s, ',')::int[])
+        AS held (id, attempt)
+    JOIN generation_leases AS l ON l.generation_id = held.id AND l.attempt = held.attempt
+    ORDER BY l.generation_id FOR NO KEY UPDATE OF l
+)
+UPDATE generation_leases AS l
+SET lease_until = clock_timestamp() + %s * interval '1 second'
+FROM mine WHERE l.generation_id = mine.generation_id AND l.attempt = mine.attempt"""
 # The row outlives its generation until the view has seen the ending, or it would be claimed anew.
 _DROP_ENDED = """
-DELETE FROM generation_leases USING generations AS g
-WHERE g.id = generation_id AND g.outcome IS NOT NULL"""
+DELETE FROM generation_leases WHERE generation_id IN (
+    SELECT l.generation_id
+    FROM generation_leases AS l JOIN generations AS g ON g.id = l.generation_id
+    WHERE g.outcome IS NOT NULL
+    ORDER BY l.generation_id FOR UPDATE OF l SKIP LOCKED)"""
 _HELD = """
 SELECT row_to_json(l)::text FROM (
     SELECT worker, attempt, step, lease_until, calls FROM generation_leases
@@ -121,6 +159,31 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Progress to be written down with the lease `attempt` of generation `id`."""
+
+    id: UUID
+    attempt: int
+    step: Step | None = None
+    stored: tuple[StoredImage, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def held(self) -> tuple[UUID, int]:
+        """Which lease it is of."""
+        return self.id, self.attempt
+
+    def followed_by(self, later: "Note") -> "Note":
+        """Both as one, of the same lease."""
+        return Note(
+            id=self.id,
+            attempt=self.attempt,
+            step=max(filter(None, (self.step, later.step)), key=STEPS.index, default=None),
+            stored=self.stored + later.stored,
+            calls=self.calls + later.calls,
+        )
+
+
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """Who works on a generation, or last did, as far as it got, and the calls so far."""
 
@@ -143,49 +206,47 @@ def claim(
     connection: psycopg.Connection[Any], *, worker: str, limit: int, seconds: float
 ) -> list[Lease]:
     """Lease up to `limit` open generations to `worker` for `seconds`, oldest first."""
-    values = {"worker": worker, "limit": limit, "seconds": seconds}
+    values = {"worker": worker, "limit": limit, "seconds": seconds, "channel": CHANNEL}
     return [_decode_lease(row[0]) for row in connection.execute(_CLAIM, values)]
 
 
 def renew(
     connection: psycopg.Connection[Any], leases: Sequence[Lease], *, seconds: float
 ) -> set[UUID]:
-    """Lengthen `leases` and return the generations still held; the others are lost or ended."""
-    ids = [lease.generation_id for lease in leases]
-    attempts = [lease.attempt for lease in leases]
-    return {row[0] for row in connection.execute(_RENEW, (seconds, ids, attempts))}
+    """The generations still held, the others being lost or ended; lengthens leases to `seconds`.
 
-
-def note(
-    connection: psycopg.Connection[Any],
-    lease: Lease,
-    *,
-    step: Step | None = None,
-    stored: Sequence[StoredImage] = (),
-    calls: Sequence[Call] = (),
-) -> None:
-    """Write down progress; a step never goes back.
-
-    Raises `LeaseLostError` when the lease is another's by now.
+    Those of which more than two thirds are left stay as they are.
     """
-    values = {
-        "step": step,
-        "stored": msgspec.json.encode(stored).decode(),
-        "calls": msgspec.json.encode(calls).decode(),
-        "id": lease.generation_id,
-        "attempt": lease.attempt,
-    }
-    if connection.execute(_NOTE, values).rowcount != 1:
-        raise LeaseLostError(str(lease.generation_id))
-    if step:
-        connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(lease.generation_id)))
+    ids, attempts = _held(leases)
+    values = {"ids": ids, "attempts": attempts, "seconds": seconds, "due": seconds * 2 / 3}
+    return {row[0] for row in connection.execute(_RENEW, values)}
+
+
+def note(connection: psycopg.Connection[Any], notes: Sequence[Note]) -> list[bool]:
+    """Write down progress, of each lease that is still held: whether it is; all or nothing.
+
+    A step never goes back. Several notes of one lease are written in their order.
+    """
+    merged: dict[tuple[UUID, int], Note] = {}
+    for each in notes:
+        before = merged.get(each.held)
+        merged[each.held] = before.followed_by(each) if before else each
+    document = msgspec.json.encode(list(merged.values())).decode()
+    kept = {(row[0], row[1]) for row in connection.execute(_NOTE, (document, CHANNEL))}
+    return [each.held in kept for each in notes]
 
 
 def give_back(
-    connection: psycopg.Connection[Any], lease: Lease, *, after_seconds: float = 0
+    connection: psycopg.Connection[Any], leases: Sequence[Lease], *, after_seconds: float = 0
 ) -> None:
-    """Let the lease end then, so that another worker need not wait for it to run out."""
-    connection.execute(_GIVE_BACK, (after_seconds, lease.generation_id, lease.attempt))
+    """Let the leases end then, so that another worker need not wait for them to run out."""
+    connection.execute(_GIVE_BACK, (*_held(leases), after_seconds))
+
+
+def _held(leases: Sequence[Lease]) -> tuple[str, str]:
+    # As texts, since the client's array type is ten times slower.
+    ids = ",".join(str(lease.generation_id) for lease in leases)
+    return ids, ",".join(str(lease.attempt) for lease in leases)
 
 
 def drop_ended(connection: psycopg.Connection[Any]) -> int:

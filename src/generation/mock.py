@@ -11,6 +11,7 @@ from PIL import Image
 
 from generation import drawing, pictures
 from generation.provider import ImageRequest, ProviderError, ProviderImage, Reference
+from generation.room import Part
 from ledger.facts import FailureReason
 
 MODEL = "mock-image-1"
@@ -18,6 +19,8 @@ DELAY_MS_MAX = 600_000
 IMAGE_TOKENS = 1290
 """What Gemini counts for a picture of this size."""
 RETRY_AFTER_SECONDS = 1.0
+DRAWN_BYTES = 1_000_000
+"""More than a drawing has."""
 
 _FAIL = re.compile(r"\[mock:fail:([a-z_]{1,40})\]")
 _DELAY = re.compile(r"\[mock:delay:(\d{1,9})\]")
@@ -48,7 +51,7 @@ class MockProvider:
             raise ValueError(f"the mock's delay is 0 to {DELAY_MS_MAX} ms, not {delay_ms}")
         self._delay_ms = delay_ms
 
-    async def generate(self, request: ImageRequest) -> ProviderImage:
+    async def generate(self, request: ImageRequest, part: Part | None = None) -> ProviderImage:
         """Wait, then draw in a thread."""
         told = f"{request.title}\n{request.content}"
         delay = _DELAY.search(told)
@@ -60,6 +63,8 @@ class MockProvider:
             raise ProviderError(
                 "invalid_response", retryable=False, message="the mock knows no such aspect ratio"
             )
+        if part is not None:
+            await part.take(DRAWN_BYTES)
         response_id = f"mock-{secrets.token_hex(12)}"
         data = await asyncio.to_thread(_draw, request, response_id)
         prompt_tokens = len(request.content) // 2 + (IMAGE_TOKENS if request.reference else 0)

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from generation.room import Part
 from ledger.facts import FailureReason
 
 
@@ -56,8 +57,11 @@ class Provider(Protocol):
 
     name: str
 
-    async def generate(self, request: ImageRequest) -> ProviderImage:
-        """Draw one image; bounded in time and in bytes. Makes one attempt: retries are ours."""
+    async def generate(self, request: ImageRequest, part: Part | None = None) -> ProviderImage:
+        """Draw one image; bounded in time and in bytes. Makes one attempt: retries are ours.
+
+        What the answer takes in memory is taken of `part`, if there is one, before it is there.
+        """
         ...
 
     async def aclose(self) -> None:

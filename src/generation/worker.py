@@ -17,16 +17,23 @@ import psycopg
 import structlog
 
 from generation import expiry, leases, metrics
-from generation.attempt import Attempt, Limits
+from generation.attempt import Attempt
 from generation.database import Database
 from generation.leases import Lease, LeaseLostError
 from generation.provider import Provider
 from generation.storage import Storage
 from generation.sweep import Sweep
+from generation.workshop import Limits, Workshop
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 
 POLL_SECONDS = 1.0
+CLAIM_MAX = 100
+"""At a time: beginning thousands at once would keep all of them from being on time."""
+
+CLAIM_SECONDS = 0.05
+"""Between two claims that found something: each has to pass over all that is being worked on."""
+
 HEARTBEAT_SECONDS_MAX = 2.0
 FAILED_SECONDS_MAX = 60.0
 SWEEP_SECONDS = 600.0
@@ -51,11 +58,17 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{str(new_id())[-6:]}"
         self._url = url
         self._ledger = ledger
-        self._provider = provider
-        self._storage = storage
         self._limits = limits
         self._concurrency = concurrency
         self._database = Database(url)
+        self._shop = Workshop(
+            worker=self.name,
+            ledger=ledger,
+            database=self._database,
+            provider=provider,
+            storage=storage,
+            limits=limits,
+        )
         self._running: dict[UUID, tuple[Lease, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -72,7 +85,7 @@ class Worker:
         heartbeat = min(self._limits.lease_seconds / 3, HEARTBEAT_SECONDS_MAX)
         sweep = Sweep(
             self._ledger,
-            self._storage,
+            self._shop.storage,
             grace_seconds=self._grace_seconds(),
             stopping=self._sweep_stopping,
         )
@@ -80,17 +93,18 @@ class Worker:
             self._again("claim", 0, self._claim),
             self._again("heartbeat", heartbeat, self._heartbeat),
             self._again("expiry", POLL_SECONDS, self._expire),
-            self._again("sweep", SWEEP_SECONDS, lambda: self._database.thread(sweep.run)),
+            self._again("sweep", SWEEP_SECONDS, lambda: asyncio.to_thread(sweep.run)),
             self._listen(),
         )
         tasks = [asyncio.create_task(loop) for loop in loops]
-        _log.info("worker started", worker=self.name, provider=self._provider.name)
+        _log.info("worker started", worker=self.name, provider=self._shop.provider.name)
         await self._stopping.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._abandon()
-        await self._provider.aclose()
+        await self._shop.provider.aclose()
+        self._shop.close()
         self._database.close()
         _log.info("worker stopped", worker=self.name)
 
@@ -111,7 +125,7 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _claim(self) -> None:
-        free = self._concurrency - len(self._running)
+        free = min(self._concurrency - len(self._running), CLAIM_MAX)
         self._wake.clear()
         claimed: list[Lease] = []
         if free:
@@ -125,7 +139,9 @@ class Worker:
             task = asyncio.create_task(self._attempt(lease))
             self._running[lease.generation_id] = (lease, task)
         metrics.IN_FLIGHT.set(len(self._running))
-        if not claimed:
+        if claimed:
+            await asyncio.sleep(CLAIM_SECONDS)
+        else:
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: on Python 3.11 it swallows a cancel that comes with the wake-up.
                 async with asyncio.timeout(POLL_SECONDS):
@@ -137,17 +153,8 @@ class Worker:
             account_id=lease.account_id,
             attempt=lease.attempt,
         ):
-            attempt = Attempt(
-                lease,
-                worker=self.name,
-                ledger=self._ledger,
-                database=self._database,
-                provider=self._provider,
-                storage=self._storage,
-                limits=self._limits,
-            )
             try:
-                await attempt.run()
+                await Attempt(lease, self._shop).run()
             except LeaseLostError:
                 _log.info("lease lost")
             except Exception:  # noqa: BLE001 - one attempt never ends the worker
@@ -155,7 +162,7 @@ class Worker:
                 # Not at once: what fails at once would be claimed and fail again without end.
                 wait_seconds = min(2.0 ** min(lease.attempt, 10), FAILED_SECONDS_MAX)
                 with contextlib.suppress(psycopg.Error):
-                    await self._database.run(leases.give_back, lease, after_seconds=wait_seconds)
+                    await self._database.run(leases.give_back, [lease], after_seconds=wait_seconds)
             finally:
                 if self._holds(lease):
                     del self._running[lease.generation_id]
@@ -187,9 +194,8 @@ class Worker:
         for _, task in held:
             task.cancel()
         await asyncio.gather(*(task for _, task in held), return_exceptions=True)
-        for lease, _ in held:
-            with contextlib.suppress(psycopg.Error):
-                await self._database.run(leases.give_back, lease)
+        with contextlib.suppress(psycopg.Error):
+            await self._database.run(leases.give_back, [lease for lease, _ in held])
 
     async def _listen(self) -> None:
         """Wake `_claim` at each notification; a lost connection is made again."""

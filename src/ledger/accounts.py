@@ -18,6 +18,8 @@ from ledger.log import Head
 
 CACHED_MAX = 20_000
 SNAPSHOT_EVERY = 500
+SNAPSHOT_COLD_MIN = 32
+"""A cold account costs its tail, a row here, a row there; the next to load it shall be spared."""
 _NOWHERE = Head((-1, None))
 
 
@@ -85,12 +87,17 @@ class AccountCache:
         return [account for name, account in accounts.items() if name not in names]
 
     def snapshots_due(self, accounts: dict[str, Account]) -> list[Account]:
-        """Accounts that have crossed a multiple of `SNAPSHOT_EVERY` versions since cached."""
-        return [
-            account
-            for name, account in accounts.items()
-            if account.version // SNAPSHOT_EVERY > self._version(name) // SNAPSHOT_EVERY
-        ]
+        """Accounts that have crossed a multiple of `SNAPSHOT_EVERY` versions since cached.
+
+        And those that were cold, once they have a tail worth saving.
+        """
+        return [account for account in accounts.values() if self._is_due(account)]
+
+    def _is_due(self, account: Account) -> bool:
+        cached = self._cached.get(account.account_id)
+        if cached is None:
+            return account.version >= SNAPSHOT_COLD_MIN
+        return account.version // SNAPSHOT_EVERY > cached.account.version // SNAPSHOT_EVERY
 
     def put(self, accounts: dict[str, Account], *, head: Head) -> None:
         """Keep `accounts`, which are current where the log ends at `head`."""
@@ -112,7 +119,3 @@ class AccountCache:
         self._cached.clear()
         self.head = _NOWHERE
         self._alone = False
-
-    def _version(self, name: str) -> int:
-        cached = self._cached.get(name)
-        return cached.account.version if cached else 0

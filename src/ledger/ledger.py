@@ -1,5 +1,6 @@
 """The ledger: the library's Application over our log, with the group committer in front."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +69,12 @@ class Ledger(Application[str]):
         """The entry with that fact id or key id."""
         with self._datastore.tuples() as connection:
             return next(iter(entries(select_known(connection, [entry_id]))), None)
+
+    def find_all(self, entry_ids: Sequence[UUID]) -> dict[UUID, Entry]:
+        """The entries with those fact ids, by them."""
+        with self._datastore.tuples() as connection:
+            found = entries(select_known(connection, entry_ids))
+        return {entry.fact_id: entry for entry in found}
 
     def ending(self, generation_id: UUID) -> Entry | None:
         """The entry that ended the generation, if it has ended."""

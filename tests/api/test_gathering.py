@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 import databases
+from api.connection import Connection
 from api.gathering import Gathered, Messenger
 from api.http import parameters
-from api.threads import Connection
 from api_client import Api
 
 _TERMINATE = """

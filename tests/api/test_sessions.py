@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import databases
-from api.http.principals import key_hash
+from api.credentials import key_hash
 from api.sessions.csrf import csrf_token
 from api.sessions.store import LOGINS_MAX
 from api.settings import Settings

@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 import mintage
-from api.http.principals import key_hash
+from api.credentials import key_hash
 from databases import Database, temporary_home
 
 

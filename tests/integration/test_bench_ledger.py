@@ -70,15 +70,13 @@ def test_several_processes_share_the_callers_and_no_error_reaches_one(tmp_path: 
     assert all(row["failed"] == 0 < row["of_one_process"] for row in rows)
 
 
-def test_others_take_part_where_they_are_there(tmp_path: Path) -> None:
-    present = [name for name in PEERS if (needs := WAYS[name].needs) and needs()]
-    if not present:
-        pytest.skip("`make bench-peers` brings them")
-    only = [word for name in present for word in ("--only", name)]
+@pytest.mark.long  # `make test-long` gets them first
+def test_others_take_part(tmp_path: Path) -> None:
+    only = [word for name in PEERS for word in ("--only", name)]
     report = measured(tmp_path, *only, "--distribution", "uniform")
     rows = {row["contender"]: row for row in report["results"]}
-    assert {*rows} == {"mintage", *present}
-    for name in present:
+    assert {*rows} == {"mintage", *PEERS}
+    for name in PEERS:
         assert rows[name]["mintage_is_times"] > 0
         assert 0 < rows[name]["p50_ms"] <= rows[name]["p99_ms"]
 

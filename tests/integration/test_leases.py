@@ -14,7 +14,7 @@ import pytest
 import databases
 from generation import expiry, leases, objects
 from generation.folder import FolderStorage
-from generation.leases import Call, Lease, LeaseLostError, StoredImage
+from generation.leases import Call, Lease, Note, StoredImage
 from generation.sweep import Sweep
 from histories import image, request
 from ledger.commands import (
@@ -95,8 +95,13 @@ def test_a_lease_that_ran_out_is_anothers_and_the_first_worker_is_told(
     assert claim(connection, "second") == []
     began = dt.datetime.now(dt.UTC)
     stored = StoredImage(image=0, record=image())
-    leases.note(connection, first, step="storing", stored=[stored])
-    leases.note(connection, first, calls=[Call(attempt=1, image=0, started_at=began)])
+    call = Call(attempt=1, image=0, started_at=began)
+    noted = [
+        Note(id=asked, attempt=1, step="storing", stored=(stored,)),
+        Note(id=asked, attempt=1, step="generating", calls=(call,)),
+        Note(id=asked, attempt=2, calls=(call,)),
+    ]
+    assert leases.note(connection, noted) == [True, True, False]
 
     run_out(connection)
     (second,) = claim(connection, "second")
@@ -105,11 +110,10 @@ def test_a_lease_that_ran_out_is_anothers_and_the_first_worker_is_told(
     assert second.stored == [stored]
     assert second.begun(0) == 1
     assert [attempt.outcome for attempt in second.history(began)] == ["lost"]
-    with pytest.raises(LeaseLostError):
-        leases.note(connection, first, step="storing")
+    assert leases.note(connection, [Note(id=asked, attempt=1, step="storing")]) == [False]
     assert leases.renew(connection, [first], seconds=30) == set()
     assert leases.renew(connection, [second], seconds=30) == {asked}
-    leases.note(connection, second, step="validating")
+    assert leases.note(connection, [Note(id=asked, attempt=2, step="validating")]) == [True]
     assert leases.steps_of(connection, [asked]) == {asked: "storing"}  # a step never goes back
 
 

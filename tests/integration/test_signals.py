@@ -27,6 +27,7 @@ def test_no_signal_is_lost_while_the_api_starts(
     for attempt in range(TRIES):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             child = Child("api", environ, None, listener.fileno())
+            child.begin({})
             child.wait_ready(time.monotonic() + 30)
             time.sleep(attempt * 0.002)
             child.process.send_signal(number)

@@ -4,6 +4,7 @@ import psycopg
 
 import databases
 from ledger import snapshots
+from ledger.accounts import SNAPSHOT_COLD_MIN
 from ledger_running import running
 from ledger_samples import grant, opening, plain
 
@@ -33,3 +34,28 @@ def test_a_snapshot_of_our_shape_is_where_folding_begins(database: databases.Dat
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(WRONG, (snapshots.SHAPE,))
         assert ledger.account("ann").settled == 999
+
+
+def test_who_has_loaded_a_cold_account_spares_the_next_its_tail(
+    database: databases.Database,
+) -> None:
+    def kept() -> list[tuple[str, int]]:
+        with psycopg.connect(database.url) as connection:
+            return connection.execute(
+                "SELECT account_id, version FROM account_snapshots"
+            ).fetchall()
+
+    with running(database.url) as ledger:
+        for name in ("ann", "ben"):
+            ledger.record(plain(opening(name, tokens=100)))
+        for amount in range(1, SNAPSHOT_COLD_MIN):
+            ledger.record(plain(grant(amount)))
+        assert kept() == []  # in memory, and not for long enough
+        before = ledger.account("ann")
+    with running(database.url) as ledger:
+        ledger.record(plain(grant(1, "ben")))
+        ledger.record(plain(grant(1, "ann")))
+        assert kept() == [("ann", before.version + 1)]
+        ledger.record(plain(grant(1, "ann")))
+        assert kept() == [("ann", before.version + 1)]
+        assert ledger.account("ann").settled == before.settled + 2

@@ -80,7 +80,8 @@ def test_a_snapshot_of_a_version_that_never_was(written: Database, version: int)
     tamper(
         written,
         f"UPDATE account_snapshots SET version = {version}, "
-        "state = jsonb_set(state, '{settled}', '999999')",
+        "state = jsonb_set(state, '{settled}', '999999') "
+        "WHERE account_id = (SELECT max(account_id) FROM account_snapshots)",
     )
     findings, _ = verified(written.url)
     assert [each.kind for each in findings] == ["snapshot_differs"]

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 import databases
-from generation.attempt import Limits
 from generation.folder import FolderStorage
 from generation.provider import ImageRequest
+from generation.room import Part
 from generation.worker import VIEWS_CHANNEL, Worker
+from generation.workshop import Limits
 from histories import request
 from ledger.commands import OpenAccount, Submission
 from ledger.ledger import Ledger
@@ -36,7 +37,7 @@ class Broken:
         self.calls = 0
         self.called = asyncio.Event()
 
-    async def generate(self, _: ImageRequest) -> NoReturn:
+    async def generate(self, _: ImageRequest, __: Part | None = None) -> NoReturn:
         self.calls += 1
         self.called.set()
         raise RuntimeError("no ProviderError")

@@ -11,7 +11,7 @@ NEEDED = {
     "worker, Gemini": {"PIL", "google.genai", "httpx2", "pydantic", *EVERY_ROLE},
     "projector": EVERY_ROLE,
     "up, before its server": set(),
-    "up, afterwards": {"PIL", "litestar", *EVERY_ROLE},
+    "up, afterwards": {"psycopg", "rich"},
     "mintage alone": set(),
     "python alone": set(),
 }

@@ -19,8 +19,8 @@ from PIL import Image
 
 from api.accounts import keys
 from api.app import create_app
+from api.credentials import Role
 from api.http.bounded_http import BoundedHttp
-from api.http.principals import Role
 from api.seed import seed
 from api.services import Services
 from api.settings import Settings
@@ -184,7 +184,9 @@ def serving(settings: Settings) -> Iterator[Api]:
         assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.01)
     try:
-        seed(app.state.services)
+        services: Services = app.state.services
+        with services.pool.connection() as connection:
+            seed(connection, services.ledger, services.settings.demo_user_id)
         api = Api(app, f"http://127.0.0.1:{listener.getsockname()[1]}")
         with contextlib.closing(api):
             yield api

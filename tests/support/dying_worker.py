@@ -12,10 +12,11 @@ from typing import Any
 from api.providing import build_provider
 from api.settings import Settings
 from api.storing import build_storage
-from generation.attempt import Limits
 from generation.provider import ImageRequest, Provider, ProviderImage
+from generation.room import Part
 from generation.storage import Storage
 from generation.worker import Worker
+from generation.workshop import Limits
 from ledger.batch import Outcome
 from ledger.commands import Submission
 from ledger.ledger import Ledger
@@ -32,10 +33,10 @@ class DyingProvider:
         self._provider = provider
         self._moment = moment
 
-    async def generate(self, request: ImageRequest) -> ProviderImage:
+    async def generate(self, request: ImageRequest, part: Part | None = None) -> ProviderImage:
         if self._moment == "before_call":
             die()
-        drawn = await self._provider.generate(request)
+        drawn = await self._provider.generate(request, part)
         if self._moment == "after_call":
             die()
         return drawn

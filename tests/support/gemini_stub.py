@@ -89,7 +89,7 @@ class GeminiStub:
 
     async def serve(self, *, announce: bool = False) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", self._port, backlog=1024)
         port = server.sockets[0].getsockname()[1]
         self.base_url = f"http://127.0.0.1:{port}"
         self._ready.set()

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 import databases
-from api.http.principals import Role
+from api.credentials import Role
 from api.sessions.store import begin
 from browser import Visitor
 from ledger.identity import new_id

@@ -12,9 +12,9 @@ CURVES = [
 ]
 
 
+@pytest.mark.long  # `make test-long` gets matplotlib first
 @pytest.mark.parametrize("log", [False, True])
 def test_the_same_figures_are_the_same_file(tmp_path: Path, *, log: bool) -> None:
-    pytest.importorskip("matplotlib")
     drawn = []
     for number in range(2):
         path = tmp_path / str(number) / "rates.svg"

@@ -244,6 +244,19 @@ def test_a_thumbnail_is_a_small_webp(size: tuple[int, int], expected: tuple[int,
     assert (made.format, made.size) == ("WEBP", expected)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_one_decoding_tells_what_two_would(form: str) -> None:
+    exif = {} if form == "PNG" else {"exif": camera_exif(6)}
+    data = encode(corners(1600, 800), form, **exif)
+    picture, reduced = pictures.develop(data)
+    assert picture == pictures.inspect(data)
+    once, twice = decode(reduced), decode(pictures.thumbnail(data))
+    assert (once.format, once.size) == (twice.format, twice.size)
+    assert near(pixel(reduced, 5, 5), pixel(pictures.thumbnail(data), 5, 5))
+    with pytest.raises(pictures.UnsupportedPictureError):
+        pictures.develop(data[: len(data) // 2])
+
+
 def test_threads_do_not_disturb_each_other() -> None:
     good, bad = encode(corners(), "PNG"), png(8192, 3200)
 

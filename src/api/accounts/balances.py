@@ -5,11 +5,11 @@ from litestar.di import NamedDependency
 
 from api.accounts.numbers import Numbers, known, numbers_of
 from api.accounts.store import profile_of
+from api.connection import Connection
 from api.http.principals import Principal
 from api.http.schemas import Balance, Me
 from api.openapi.documented import refusals
 from api.services import Services
-from api.threads import Connection
 
 
 @get("/balance", summary="My tokens", responses=refusals())

@@ -11,16 +11,17 @@ from litestar.params import FromPath, JSONBody
 from api.accounts.numbers import numbers_of
 from api.accounts.store import CREATE_PROFILE, WRITE_NOTE, change_profile, profile_of
 from api.audit.recording import recorded
+from api.connection import Connection
+from api.credentials import Role
 from api.http.auth import requires
 from api.http.ids import AccountId, Email, Name, Note, is_id
-from api.http.principals import Principal, Role
+from api.http.principals import Principal
 from api.http.schemas import Position
 from api.openapi.documented import refusals
 from api.problems.field_errors import invalid
 from api.problems.refusals import NotFoundError
 from api.services import Services
 from api.texts.i18n import msg
-from api.threads import Connection
 from ledger.commands import Beside, ChangeMembership, OpenAccount, Submission
 from ledger.facts import AMOUNT_MAX
 from ledger.identity import new_id

@@ -12,18 +12,17 @@ from litestar.params import FromPath, JSONBody
 from psycopg.rows import class_row
 
 from api.audit.recording import recorded
+from api.connection import Connection
+from api.credentials import PREFIX, SECRET_BYTES, Role, key_hash
 from api.http.auth import requires
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, is_id
-from api.http.principals import Principal, Role, key_hash
+from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.threads import Connection
 from ledger.identity import new_id
 
-PREFIX = "mint_"
-SECRET_BYTES = 32
 _CREATE = """
 INSERT INTO api_keys (id, account_id, role, name, hash) VALUES (%s, %s, %s, %s, %s)
 RETURNING created_at"""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from api.connection import Connection
 from api.problems.refusals import NotFoundError
-from api.threads import Connection
 from ledger import snapshots
 
 _POSITIONS = """

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from api.http.principals import Role
-from api.threads import Connection
+from api.connection import Connection
+from api.credentials import Role
 
 CREATE_PROFILE = "INSERT INTO profiles (account_id, email, name) VALUES (%s, %s, %s)"
 WRITE_NOTE = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"

@@ -12,14 +12,15 @@ from api.accounts.store import profile_of
 from api.audit.documents import FoundAccount, Version
 from api.audit.recording import recorded
 from api.audit.search import search_accounts
+from api.connection import Connection
+from api.credentials import Role
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import QUERY_CHARACTERS_MAX, is_id
-from api.http.principals import Principal, Role
+from api.http.principals import Principal
 from api.http.schemas import Position
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.threads import Connection
 from projections.audit.explain import summarize
 
 SearchText = Annotated[

@@ -7,6 +7,7 @@ from litestar.params import FromPath
 from api.audit.asking import AtParameter, Moment, PositionParameter, moment
 from api.audit.documents import BalanceThen, TimelineEvent, balance_then, timeline_event
 from api.audit.recording import recorded
+from api.connection import Connection
 from api.http.cursors import (
     LIMIT_DEFAULT,
     CursorParameter,
@@ -20,7 +21,6 @@ from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.threads import Connection
 from projections.audit.balances import standing_at
 from projections.audit.holds import holds_at
 from projections.audit.lines import Line

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.principals import Role
+from api.credentials import Role
 from api.http.schemas import Position, PromptRef
 from projections.audit.balances import Standing
 from projections.audit.holds import Hold, Holds

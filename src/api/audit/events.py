@@ -13,6 +13,7 @@ from api.audit.exports import count_of, pieces
 from api.audit.formats import Csv, Format, Ndjson
 from api.audit.operations import EventsOperation
 from api.audit.recording import recorded
+from api.connection import Connection
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter
 from api.http.exports import Export
 from api.http.ids import NO_NUL
@@ -24,7 +25,6 @@ from api.openapi.documented import refusals
 from api.problems.field_errors import invalid
 from api.services import Services
 from api.texts.i18n import msg
-from api.threads import Connection
 from ledger.log import select_head
 from projections.audit.events import Event, Slice, read_slice
 from projections.audit.types import EventType

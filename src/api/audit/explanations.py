@@ -12,6 +12,7 @@ from api.audit.asking import AtParameter, Moment, PositionParameter, moment
 from api.audit.documents import OpenHold, TimelineEvent, Version, open_holds, timeline_event
 from api.audit.recording import recorded
 from api.audit.words import explanation_lines
+from api.connection import Connection
 from api.http.ids import is_id
 from api.http.principals import Principal
 from api.http.schemas import Position
@@ -20,7 +21,6 @@ from api.problems.refusals import NotFoundError
 from api.services import Services
 from api.texts.i18n import Locale
 from api.texts.plain import one_line
-from api.threads import Connection
 from projections.audit.explain import Explanation, explain
 from projections.audit.types import type_of
 

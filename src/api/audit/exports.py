@@ -8,9 +8,9 @@ cuts the connection, so that nobody takes a part for the whole.
 from collections.abc import AsyncIterator
 
 from api.audit.formats import Format
+from api.connection import Connection
 from api.problems.refusals import ExportCutError
 from api.services import Services
-from api.threads import Connection
 from projections.audit.events import count_in, spans
 from projections.audit.pieces import Pieces
 from projections.audit.walks import Walk

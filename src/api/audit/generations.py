@@ -12,12 +12,12 @@ from litestar.params import FromPath
 
 from api.audit.documents import TimelineEvent, timeline_event
 from api.audit.recording import recorded
+from api.connection import Connection
 from api.http.principals import Principal
 from api.http.schemas import PromptRef
 from api.openapi.documented import refusals
 from api.problems.refusals import NotFoundError
 from api.services import Services
-from api.threads import Connection
 from generation.leases import Call, Held, Step, held_by, paired
 from ledger.facts import ImageRecord
 from projections.audit.story import Story, story_of

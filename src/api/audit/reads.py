@@ -10,13 +10,13 @@ from litestar.params import QueryParameter
 from psycopg.rows import dict_row
 
 from api.audit.recording import recorded
+from api.connection import Connection
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, QUERY_CHARACTERS_MAX
 from api.http.parameters import AccountParameter
 from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.services import Services
-from api.threads import Connection
 
 _BIGINT_MAX = 2**63 - 1
 # Those of before `shown` was written down too, if accounts can stand in their answer.

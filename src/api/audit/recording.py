@@ -9,10 +9,10 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
+from api.connection import Connection
 from api.http.principals import Principal
 from api.problems.refusals import ReadNotRecordedError
 from api.services import Services
-from api.threads import Connection
 
 CLI = "cli"
 """The reader where somebody asks at the console; who may do that is an administrator."""

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from api.audit.documents import FoundAccount
-from api.threads import Connection
+from api.connection import Connection
 from projections.reads import containing
 
 # The numbers are those of each account's last event.

@@ -3,6 +3,7 @@
 import click
 
 from api.bench.audit import audit
+from api.bench.flow import flow
 from api.bench.growth import growth
 from api.bench.http.command import http
 from api.bench.http.streams import streams
@@ -23,5 +24,6 @@ bench.add_command(audit)
 bench.add_command(rebuild)
 bench.add_command(verify)
 bench.add_command(start)
+bench.add_command(flow)
 bench.add_command(http)
 bench.add_command(streams)

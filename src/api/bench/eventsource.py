@@ -1,5 +1,6 @@
 """`eventsource-py`, a store of events for asyncio, by SQLAlchemy and asyncpg."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -63,6 +64,9 @@ class EventSource:
                 stream.version = done.new_version
 
             try:
+                # All connections made, and its statements prepared, before time runs.
+                warm = (append(_Stream(), REQUESTED, {}) for _ in range(work.POOL_SIZE))
+                await asyncio.gather(*warm)
                 streams = Streams([_Stream() for _ in range(callers)], append)
                 return Run.of([await streams.measure(seconds=seconds)])
             finally:

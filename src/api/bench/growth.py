@@ -139,9 +139,13 @@ def _log(size: int, home: Path | None, stack: ExitStack) -> EmbeddedPostgres:
 def _of_log(
     postgres: EmbeddedPostgres, size: int, few: int, load: Load, stack: ExitStack
 ) -> list[Entrant]:
-    """As many of its accounts at each size, or all of them, which are more in a longer one."""
+    """As many of its accounts at each size, or all of them, which are more in a longer one.
+
+    The few are in memory before time runs; of all, those that were asked for last are.
+    """
     ours = GroupCommitter(postgres.migration_database_url)
     stack.callback(ours.close)
+    ours.spend(f"bench-{number}" for number in range(few))
 
     def entrant(spends: str, accounts: int) -> Entrant:
         def pick() -> str:

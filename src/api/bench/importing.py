@@ -29,7 +29,9 @@ HEAVY = (
 
 ROLES: Mapping[str, str] = MappingProxyType(
     {
-        "api": "import api.commands.api",
+        "api": (
+            "import api.commands.api; from api.http.application import Application;Application([])"
+        ),
         "worker, mock": "import api.commands.worker",
         "worker, Gemini": (
             "import api.commands.worker, generation.gemini, generation.gemini_http;"

@@ -36,6 +36,18 @@ class GroupCommitter:
             GrantTokens(account_id=i, amount=work.TOKENS, reason="promo") for i in account_ids
         )
 
+    def spend(self, account_ids: Iterable[str]) -> None:
+        """Once from each, all at the same time: their accounts are in memory then."""
+
+        async def once(account_id: str) -> None:
+            for submission in self.pair(account_id):
+                await self.ledger.record_async(submission)
+
+        async def main() -> None:
+            await asyncio.gather(*map(once, account_ids))
+
+        run(main())
+
     def _record(self, commands: Iterable[Command]) -> None:
         async def main() -> None:
             submissions = (Submission(command=command, actor="bench") for command in commands)

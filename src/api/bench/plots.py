@@ -18,7 +18,7 @@ _STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "grid.alpha": 0.3,
 }
-_MARKERS = "os^Dv<>pP*"
+_MARKERS = "os^Dv<>pP*hXd"  # more than there are colours, so that no two curves look the same
 # No date and no version: what is drawn again from the same figures is the same file.
 _METADATA = {"Date": None, "Creator": None}
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from api.launch import tether
 from api.settings import Settings
 
 RUN_SECONDS_MAX = 60.0
@@ -60,11 +61,14 @@ def ran(command: Sequence[str]) -> Ran:
 def process(
     command: Sequence[str], settings: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run it for as long as the block; then SIGTERM, and SIGKILL half a minute later."""
+    """Run it for as long as the block; then SIGTERM, and SIGKILL half a minute later.
+
+    What holds its tether ends with us, however we end.
+    """
     with log.open("ab") as output:
         started = subprocess.Popen(  # noqa: S603 - our own programs, no shell
             command,
-            env=environment(settings),
+            env=environment(settings) | {tether.PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -15,6 +15,7 @@ from api.settings import Settings
 @click.command()
 def api() -> None:
     """Serve HTTP on HOST and PORT with WORKERS processes; any number of these may run."""
+    tether.await_begin()
     given = Settings.from_environ(os.environ)
     descriptor = tether.handed_socket()
     own = descriptor is None

@@ -18,6 +18,7 @@ from projections.projector import Projector
 @click.command()
 def projector() -> None:
     """Fold the log into the views, and chain it, as it grows; a second one stands by."""
+    tether.await_begin()
     given = Settings.from_environ(os.environ)
     logs.configure(given)
     stop = threading.Event()

@@ -6,20 +6,22 @@ import signal
 
 import click
 import structlog
+import uvloop
 
 from api import logs
 from api.launch import tether
 from api.launch.collecting import collect_seldom
+from api.launch.files import allow_files
 from api.opening import check_migrated, opened
-from api.providing import build_provider
+from api.providing import build_provider, preload
 from api.settings import Settings
 from api.storing import build_storage
-from generation.attempt import Limits
 from generation.worker import Worker
+from generation.workshop import Limits
 from ledger.ledger import Ledger
 
 CONCURRENCY = 100
-CONCURRENCY_MAX = 1_000
+CONCURRENCY_MAX = 5_000
 STOP_SECONDS_MAX = 4.0
 
 _log = structlog.get_logger("api.worker")
@@ -35,11 +37,14 @@ _log = structlog.get_logger("api.worker")
 )
 def worker(*, concurrency: int) -> None:
     """Draw what is asked for, store it, settle; any number of these may run."""
+    preload(os.environ)
+    tether.await_begin()
     given = Settings.from_environ(os.environ)
     logs.configure(given)
     with opened(given) as settings:
         check_migrated(settings.database_url or "")
-        asyncio.run(_work(settings, concurrency))
+        allow_files()
+        uvloop.run(_work(settings, concurrency))
 
 
 async def _work(settings: Settings, concurrency: int) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from api.connection import Connection
 from api.prompts.store import PromptRow, latest_of
-from api.threads import Connection
 from ledger.entry import Entry
 from ledger.log import entries, select_known
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from api.connection import Connection
 from api.generations.documents import Seen
-from api.threads import Connection
 from generation.leases import steps_of
 from ledger import snapshots
 from ledger.entry import Entry

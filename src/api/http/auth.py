@@ -11,7 +11,8 @@ import structlog
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from api.http.principals import BOOTSTRAP, Principal, Role, key_hash
+from api.credentials import Role, key_hash
+from api.http.principals import BOOTSTRAP, Principal
 from api.problems.refusals import ForbiddenError, UnauthenticatedError
 from api.services import Services
 from api.sessions.cookies import session_id_of

@@ -1,17 +1,14 @@
 """Who a key or a session stands for, and finding that out for many at once."""
 
-import hashlib
 from collections.abc import Sequence
-from typing import Literal
 from uuid import UUID
 
 import msgspec
 
+from api.connection import Connection
+from api.credentials import Role
 from api.problems.refusals import ForbiddenError
 from api.texts.i18n import msg
-from api.threads import Connection
-
-Role = Literal["user", "support", "admin"]
 
 _RANK: dict[Role, int] = {"user": 0, "support": 1, "admin": 2}
 _KEYS = """
@@ -43,11 +40,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BOOTSTRAP = Principal(actor="admin:bootstrap", role="admin", account_id=None)
-
-
-def key_hash(key: str) -> bytes:
-    """What is stored of a key. Keys are random and long, so no salt is needed."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def find_keys(connection: Connection, hashes: Sequence[bytes]) -> list[Principal | None]:

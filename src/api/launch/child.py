@@ -1,5 +1,7 @@
 """One role of the service as a child process, and its successors when it dies."""
 
+import contextlib
+import json
 import os
 import select
 import signal
@@ -25,7 +27,7 @@ class ChildEndedError(Exception):
 
 
 class Child:
-    """One role's process, and its successors."""
+    """One role's process, and its successors; each waits for `begin` before it does anything."""
 
     def __init__(
         self, name: str, environ: Mapping[str, str], output: IO[bytes] | None, socket: int | None
@@ -34,15 +36,21 @@ class Child:
         self._environ = environ
         self._output = output
         self._socket = socket
+        self._settings: Mapping[str, str] | None = None
         self._deaths = 0
         self.due: float | None = None
         self._start()
 
     def _start(self) -> None:
         self.ready, writer = os.pipe()
+        reader, self._begin = os.pipe()
         try:
-            handed = {tether.PARENT: str(os.getpid()), tether.READY: str(writer)}
-            descriptors = [writer]
+            handed = {
+                tether.PARENT: str(os.getpid()),
+                tether.BEGIN: str(reader),
+                tether.READY: str(writer),
+            }
+            descriptors = [reader, writer]
             if self._socket is not None:
                 handed[tether.SOCKET] = str(self._socket)
                 descriptors.append(self._socket)
@@ -57,9 +65,17 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for the parent, which stops each in its turn
             )
         finally:
+            os.close(reader)
             os.close(writer)
         self._started_at = time.monotonic()
         self.due = None
+
+    def begin(self, settings: Mapping[str, str]) -> None:
+        """Let it work, with these settings besides those it has; once for all its successors."""
+        self._settings = settings
+        with contextlib.suppress(BrokenPipeError):  # it has ended, as `running` will tell
+            os.write(self._begin, json.dumps(dict(settings)).encode())
+        os.close(self._begin)
 
     @property
     def running(self) -> bool:
@@ -95,6 +111,8 @@ class Child:
     def restart(self) -> None:
         """Start its successor."""
         self._start()
+        if self._settings is not None:
+            self.begin(self._settings)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""

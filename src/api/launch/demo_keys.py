@@ -7,8 +7,7 @@ from typing import Any, get_args
 import msgspec
 import psycopg
 
-from api.accounts.keys import PREFIX, SECRET_BYTES
-from api.http.principals import Role, key_hash
+from api.credentials import PREFIX, SECRET_BYTES, Role, key_hash
 from ledger.embedded.paths import write_durably
 from ledger.identity import new_id
 

@@ -1,15 +1,16 @@
 """What a database needs before the roles can use it; imports much, so it is imported late."""
 
-from typing import Any, NamedTuple
+from contextlib import closing
+from typing import NamedTuple
 
 import psycopg
 
-from api.http.principals import Role
+from api.connection import Connection
+from api.credentials import Role
 from api.launch.demo_keys import demo_keys
 from api.launch.quiet import quiet_logs
 from api.opening import check_addresses
-from api.seed import seed
-from api.services import build_services
+from api.seed import is_seeded, seed
 from api.settings import Settings
 from ledger.migrate import migrate
 
@@ -50,7 +51,7 @@ def prepare(settings: Settings) -> Prepared:
     with psycopg.connect(settings.database_url or "", autocommit=True) as connection:
         if settings.mintage_env == "production":
             return Prepared("left alone in production", {}, _first_prompt(connection))
-        run_seed(settings)
+        seed_missing(connection, settings)
         keys = demo_keys(connection, settings.home, settings.demo_user_id)
         detail = f"account {settings.demo_user_id}, prompts, 3 keys"
         return Prepared(detail, keys, _first_prompt(connection))
@@ -58,14 +59,20 @@ def prepare(settings: Settings) -> Prepared:
 
 def run_seed(settings: Settings) -> None:
     """Seed a migrated database."""
-    services = build_services(settings)
-    try:
-        services.open()
-        seed(services)
-    finally:
-        services.close()
+    with psycopg.connect(settings.database_url or "", autocommit=True) as connection:
+        seed_missing(connection, settings)
 
 
-def _first_prompt(connection: psycopg.Connection[Any]) -> str | None:
+def seed_missing(connection: Connection, settings: Settings) -> None:
+    """Seed, unless there is nothing to add."""
+    if is_seeded(connection, settings.demo_user_id):
+        return
+    from ledger.ledger import Ledger  # noqa: PLC0415 - a warm start gets by without it
+
+    with closing(Ledger(settings.database_url or "", shares_writer=True)) as ledger:
+        seed(connection, ledger, settings.demo_user_id)
+
+
+def _first_prompt(connection: Connection) -> str | None:
     row = connection.execute(_PROMPT).fetchone()
     return None if row is None else str(row[0])

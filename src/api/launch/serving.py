@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -20,6 +19,7 @@ from api.app import create_app_from_environ
 from api.http.bounded_http import BoundedHttp
 from api.launch import tether
 from api.launch.collecting import collect_seldom
+from api.launch.files import allow_files
 from api.settings import Settings
 
 App = TypeVar("App")
@@ -27,7 +27,6 @@ App = TypeVar("App")
 CONNECTIONS_MAX = 8_000
 """Of one process, streams included; more are answered 503."""
 
-FILES_MAX = 65_536
 BACKLOG = 2_048
 STOP_SECONDS_MAX = 3
 KEEP_ALIVE_SECONDS = 30
@@ -95,14 +94,6 @@ def prepared(build: Callable[[], App]) -> App:
     app = build()
     collect_seldom()
     return app
-
-
-def allow_files() -> None:
-    """A connection is a file, and the usual limit is 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _hand_on(settings: Settings) -> None:

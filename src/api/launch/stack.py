@@ -71,23 +71,29 @@ def running(
     instance = Instance.claim(settings.home)
     try:
         with bind(settings.host, settings.port) as bound:
-            # What follows the server's start needs these; meanwhile there is time to read them.
-            cold = not (settings.home / "postgres").exists()
-            threading.Thread(target=_read_ahead, args=(cold,), daemon=True).start()
-            with _database(settings, report) as (opened, postgres):
-                metrics = _empty_folder(settings.home / "metrics")
-                supervisor = Supervisor(
-                    _environ(environ, opened, metrics),
-                    output=output,
-                    tell=tell,
-                    forget=lambda pid: _forget(metrics, pid),
-                )
-                try:
-                    service = _start(supervisor, opened, postgres, bound, report)
-                    instance.announce(service.url)
-                    yield service
-                finally:
-                    supervisor.stop()
+            metrics = _empty_folder(settings.home / "metrics")
+            supervisor = Supervisor(
+                _environ(environ, settings, metrics),
+                output=output,
+                tell=tell,
+                forget=lambda pid: _forget(metrics, pid),
+            )
+            try:
+                # They read their modules while the server starts, as we do with what comes next.
+                for name in ("projector", "worker"):
+                    supervisor.start(name)
+                supervisor.start("api", socket=bound.fileno())
+                cold = not (settings.home / "postgres").exists()
+                threading.Thread(target=_read_ahead, args=(cold,), daemon=True).start()
+                with _database(settings, report) as (opened, postgres):
+                    try:
+                        service = _start(supervisor, opened, postgres, bound, report)
+                        instance.announce(service.url)
+                        yield service
+                    finally:
+                        supervisor.stop()
+            finally:
+                supervisor.stop()
     finally:
         instance.release()
 
@@ -105,9 +111,8 @@ def _start(
     report(Step("tables", f"{len(applied)} migrations" if applied else "up to date", _since(began)))
 
     began = time.monotonic()
-    projector = supervisor.start("projector")
-    worker = supervisor.start("worker")
-    api = supervisor.start("api", socket=bound.fileno())
+    supervisor.begin({"DATABASE_URL": settings.database_url or ""})
+    projector, worker, api = supervisor.children
 
     seeding = time.monotonic()
     prepared = preparing.prepare(settings)
@@ -169,7 +174,6 @@ def _environ(environ: Mapping[str, str], settings: Settings, metrics: Path) -> d
     # Not the owner's address: no role of the service may change the log.
     return {name: value for name, value in environ.items() if name != "MIGRATION_DATABASE_URL"} | {
         "MINTAGE_HOME": str(settings.home),
-        "DATABASE_URL": settings.database_url or "",
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
 

@@ -33,10 +33,15 @@ class Supervisor:
         self.children: list[Child] = []
 
     def start(self, name: str, *, socket: int | None = None) -> Child:
-        """Start `mintage <name>`, which inherits the bound socket, if any."""
+        """Start `mintage <name>`, which inherits the bound socket, if any, and awaits `begin`."""
         child = Child(name, self._environ, self._output, socket)
         self.children.append(child)
         return child
+
+    def begin(self, settings: Mapping[str, str]) -> None:
+        """Let all of them work, with these settings besides the environment."""
+        for child in self.children:
+            child.begin(settings)
 
     def tend(self) -> None:
         """Restart what has died and is due; call it several times a second."""

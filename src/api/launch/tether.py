@@ -4,6 +4,7 @@ Plain environment variables, so that the same command runs by hand without any o
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 
 PARENT = "_MINTAGE_PARENT"
+BEGIN = "_MINTAGE_BEGIN"
 READY = "_MINTAGE_READY"
 SOCKET = "_MINTAGE_SOCKET"
 
@@ -35,6 +37,22 @@ def die_with(parent_pid: int) -> None:
         threading.Thread(target=_watch, args=(parent_pid,), name="tether", daemon=True).start()
     if os.getppid() != parent_pid:
         os._exit(1)
+
+
+def await_begin() -> None:
+    """Wait for the rest of the settings from the process that started this one, if it has more.
+
+    So a role imports what it needs while its database is still starting. Ends the process where
+    the other one is stopping instead.
+    """
+    descriptor = os.environ.pop(BEGIN, None)
+    if descriptor is None:
+        return
+    with os.fdopen(int(descriptor), "rb") as pipe:
+        told = pipe.read()
+    if not told:
+        sys.exit(0)
+    os.environ.update(json.loads(told))
 
 
 def ready() -> None:

@@ -7,9 +7,9 @@ import msgspec
 
 from api.accounts.store import Profile, profile_of
 from api.audit.documents import TimelineEvent, timeline_event
+from api.connection import Connection
 from api.http.ids import is_id
 from api.problems.refusals import NotFoundError
-from api.threads import Connection
 from projections.audit.balances import Standing, standing_at
 from projections.audit.holds import Holds, holds_at
 from projections.audit.timeline import timeline

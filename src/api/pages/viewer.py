@@ -10,13 +10,14 @@ from litestar.handlers import BaseRouteHandler
 
 from api.accounts.numbers import numbers_of
 from api.accounts.store import profile_of
+from api.connection import Connection
+from api.credentials import Role
 from api.http.auth import Guard, by_session
-from api.http.principals import Principal, Role
+from api.http.principals import Principal
 from api.problems.refusals import NotFoundError, UnauthenticatedError
 from api.services import Services
 from api.sessions.cookies import session_id_of
 from api.sessions.csrf import csrf_token
-from api.threads import Connection
 
 
 class LoginRequiredError(Exception):

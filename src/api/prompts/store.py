@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
-from api.threads import Connection
+from api.connection import Connection
 
 _COLUMNS = """
 SELECT p.ordinal, p.id, v.version, v.title, v.content, v.description, v.category, v.members_only,

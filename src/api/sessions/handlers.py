@@ -8,11 +8,12 @@ from litestar import Response, delete, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from api.credentials import Role
 from api.http.auth import requires
 from api.http.bodies import StrictRequest
 from api.http.ids import Email
 from api.http.parameters import strict_query
-from api.http.principals import Principal, Role
+from api.http.principals import Principal
 from api.openapi.documented import header, problems, refusals
 from api.problems.field_errors import invalid
 from api.problems.refusals import UnauthenticatedError

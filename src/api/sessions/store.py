@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from api.http.principals import Role, key_hash
+from api.connection import Connection
+from api.credentials import Role, key_hash
 from api.problems.refusals import TooManyLoginsError, UnauthenticatedError
-from api.threads import Connection
 
 SESSION_SECONDS = 30 * 86_400
 LOGINS_MAX = 60

@@ -21,9 +21,9 @@ from psycopg_pool import AsyncConnectionPool
 from api.bench import work
 from api.bench.crud import make_tables
 from api.bench.http.documents import IMAGES, PROMPTS, accepted, image_of
+from api.credentials import key_hash
 from api.generations.asked import GenerationBody
 from api.http.cursors import Page
-from api.http.principals import key_hash
 from api.http.schemas import Balance, Generation, Image
 from api.launch.serving import prepared
 from api.prompts.handlers import Prompt

@@ -20,7 +20,7 @@ from api.bench.report import Report, name_of, number_of, publish, spread_of
 from api.bench.rounds import in_turn, rounds_option
 from api.bench.server import server, settings
 from api.console import json_option, tell
-from api.launch.serving import allow_files
+from api.launch.files import allow_files
 from ledger.commands import RequestGeneration, SettleGeneration, Submission
 from ledger.identity import new_id
 from ledger.ledger import Ledger
