@@ -15,6 +15,7 @@ from api.generations.states import states_of
 from api.generations.watcher import Watcher
 from api.http.principals import Principal, find_keys, find_sessions
 from api.http.slots import ExportSlots
+from api.prompts.store import PromptPage, PromptRow, list_pages
 from api.settings import Settings, SettingsError
 from api.storing import build_storage
 from api.threads import CONNECTIONS_MAX, Threads
@@ -42,6 +43,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     before: Gathered[Question, Before]
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
+    prompt_pages: Gathered[PromptPage, list[PromptRow]]
     watcher: Watcher
     flights: Flights
     exports: ExportSlots
@@ -105,6 +107,7 @@ def build_services(settings: Settings) -> Services:
         before=Gathered(before, look),
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),
+        prompt_pages=Gathered(states, list_pages),
         watcher=Watcher(url),
         flights=Flights(),
         exports=ExportSlots(),

@@ -9,7 +9,7 @@ from litestar.response import Template
 from api.http.schemas import AspectRatio
 from api.pages.rendering import page
 from api.pages.viewer import Viewer
-from api.prompts.store import list_prompts
+from api.prompts.store import PromptPage
 from api.services import Services
 from ledger.decide import COUNT_MAX
 
@@ -24,9 +24,7 @@ async def show(
     viewer: NamedDependency[Viewer],
 ) -> Template:
     """The catalogue is there without script; asking needs it."""
-    prompts = await services.threads.query(
-        list_prompts, category=None, q=None, before=None, limit=PROMPTS_MAX
-    )
+    prompts = await services.prompt_pages.get(PromptPage(None, None, None, PROMPTS_MAX))
     return page(
         request,
         services,

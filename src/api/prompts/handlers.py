@@ -14,7 +14,7 @@ from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import ConflictError, NotFoundError
 from api.prompts import store as prompt_store
-from api.prompts.store import PromptRow, PromptText
+from api.prompts.store import PromptPage, PromptRow, PromptText
 from api.services import Services
 from api.texts.i18n import msg
 from ledger.identity import new_id
@@ -87,13 +87,11 @@ async def list_all(
     """Newest first; `q` is a part of the title or the description."""
     listing = Listing("prompts", category=category, q=q)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
-    rows = await services.threads.query(
-        prompt_store.list_prompts, category=category, q=q, before=before, limit=limit + 1
-    )
+    rows = await services.prompt_pages.get(PromptPage(category, q, before, limit + 1))
     member = False
     if caller.account_id is not None:
-        account = await services.threads.read(services.ledger.account, caller.account_id)
-        member = account.is_member
+        numbers = await services.numbers.get(caller.account_id)
+        member = numbers is not None and numbers.is_member
     return listing.page(
         rows, limit, lambda row: _prompt(row, caller, is_member=member), lambda row: (row.ordinal,)
     )

@@ -1,7 +1,7 @@
 """Prompts in the database: every change is a new version, and deleting only hides."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -66,20 +66,26 @@ def latest_of(connection: Connection, prompt_ids: Collection[str]) -> dict[str, 
         return {row.id: row for row in rows}
 
 
-def list_prompts(
-    connection: Connection,
-    *,
-    category: str | None,
-    q: str | None,
-    before: int | None,
-    limit: int,
-) -> list[PromptRow]:
-    """Those below the ordinal `before`, newest first; `q` is a part of title or description."""
+class PromptPage(NamedTuple):
+    """Prompts below the ordinal `before`; `q` is a part of title or description."""
+
+    category: str | None
+    q: str | None
+    before: int | None
+    limit: int
+
+
+def list_pages(connection: Connection, asked: Sequence[PromptPage]) -> list[list[PromptRow]]:
+    """Each page, newest first; the same page is read once for all who ask for it."""
+    pages = {page: list_prompts(connection, page) for page in dict.fromkeys(asked)}
+    return [pages[page] for page in asked]
+
+
+def list_prompts(connection: Connection, page: PromptPage) -> list[PromptRow]:
+    """One page, newest first."""
     values: dict[str, Any] = {
-        "category": category,
-        "q": q,
-        "before": _BIGINT_MAX if before is None else before,
-        "limit": limit,
+        **page._asdict(),
+        "before": _BIGINT_MAX if page.before is None else page.before,
     }
     with connection.cursor(row_factory=class_row(PromptRow)) as cursor:
         return cursor.execute(_PAGE, values).fetchall()
