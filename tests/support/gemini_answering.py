@@ -122,9 +122,10 @@ class Answering:
     async def _send(
         self, code: int, body: bytes, mime_type: str, more: list[str] | None = None
     ) -> None:
+        # Counted before: whoever has the answer may look at once.
+        self._call.sent_bytes += len(body)
         self._writer.write(head(code, mime_type, len(body), more or []))
         self._writer.write(body)
-        self._call.sent_bytes += len(body)
         await self._writer.drain()
 
     async def _cut(self) -> None:
