@@ -47,6 +47,7 @@ class Messenger:
         self._connect = connect
         self._connection: Connection | None = None
         self._down_until = 0.0
+        self._closing = False
         self._gathered: list[_Asked] = []
         self._asked: queue.SimpleQueue[list[_Asked]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -57,12 +58,18 @@ class Messenger:
 
     def close(self) -> None:
         """Answer what waits, then end. Safe to call twice."""
+        self._closing = True
         self._asked.put([])
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS_MAX)
 
     async def ask(self, look: Look, question: Any) -> Any:
-        """What `look` answers. Raises what it raises, and `psycopg.OperationalError`."""
+        """What `look` answers. Raises what it raises, and `psycopg.OperationalError`.
+
+        `DatabaseDownError` where there is no connection, or none any more since it was closed.
+        """
+        if self._closing:
+            raise DatabaseDownError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._gathered:  # the others of this turn of the loop come along
@@ -75,7 +82,8 @@ class Messenger:
         self._asked.put(gathered)
 
     def _run(self) -> None:
-        while asked := self._asked.get():
+        while not self._closing or not self._asked.empty():
+            asked = self._asked.get()
             with contextlib.suppress(queue.Empty):
                 while len(asked) < GATHERED_MAX:
                     asked += self._asked.get_nowait()
@@ -91,10 +99,9 @@ class Messenger:
             futures = [each.future for each in group]
             try:
                 answers = self._look(look, [each.question for each in group])
+                told += list(zip(futures, answers, strict=True))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
                 told += [(future, error) for future in futures]
-            else:
-                told += zip(futures, answers, strict=True)
         return told
 
     def _look(self, look: Look, questions: Sequence[Any]) -> Sequence[Any]:

@@ -95,19 +95,20 @@ def build_services(settings: Settings) -> Services:
     # What takes longer to read has one of its own: nobody's key waits behind it.
     before = Messenger(connect, "before")
     states = Messenger(connect, "states")
+    pages = Messenger(connect, "pages")  # a search looks at all prompts
     return Services(
         settings=settings,
         ledger=Ledger(url, shares_writer=True),
         pool=pool,
         storage=build_storage(settings),
         threads=Threads(pool),
-        messengers=(before, states),
+        messengers=(before, states, pages),
         keys=Gathered(before, find_keys),
         sessions=Gathered(before, find_sessions),
         before=Gathered(before, look),
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),
-        prompt_pages=Gathered(states, list_pages),
+        prompt_pages=Gathered(pages, list_pages),
         watcher=Watcher(url),
         flights=Flights(),
         exports=ExportSlots(),

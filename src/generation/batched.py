@@ -42,11 +42,12 @@ class Batched(Generic[T, R]):
     async def _call(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             results = await self._function([item for item, _ in batch])
+            told = list(zip(batch, results, strict=True))
         except Exception as error:  # noqa: BLE001 - it is each caller's
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future), result in told:
             if not future.done():  # its caller may have been canceled
                 future.set_result(result)

@@ -11,6 +11,8 @@ import databases
 from api.connection import Connection
 from api.gathering import Gathered, Messenger
 from api.http import parameters
+from api.prompts import store
+from api.threads import DatabaseDownError
 from api_client import Api
 
 _TERMINATE = """
@@ -83,6 +85,74 @@ def test_without_a_database_everybody_is_told_so() -> None:
     asyncio.run(ask())
     messenger.close()
     assert not any(thread.name == "test" for thread in threading.enumerate())
+
+
+class Slow(Doubling):
+    """Answers once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, connection: Connection, numbers: Sequence[int]) -> list[int]:
+        self.begun.set()
+        assert self.go.wait(10)
+        return super().__call__(connection, numbers)
+
+
+def test_closing_answers_what_waits_and_ends_at_once(messenger: Messenger) -> None:
+    """Also where the word to end comes in the same turn as a question."""
+    look = Slow()
+
+    async def ask() -> list[int]:
+        gathered = Gathered(messenger, look)
+        first = asyncio.create_task(gathered.get(1))
+        assert await asyncio.to_thread(look.begun.wait, 10)
+        second = asyncio.create_task(gathered.get(2))
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(asyncio.to_thread(messenger.close))
+        await asyncio.sleep(0.05)
+        look.go.set()
+        answers = [await first, await second]
+        await closing
+        with pytest.raises(DatabaseDownError):
+            await asyncio.wait_for(gathered.get(3), 5)
+        return answers
+
+    assert asyncio.run(ask()) == [2, 4]
+    assert not any(thread.name == "test" for thread in threading.enumerate())
+
+
+def test_an_answer_too_few_is_told_and_the_next_question_is_answered(
+    messenger: Messenger,
+) -> None:
+    async def ask() -> None:
+        short: Gathered[int, int] = Gathered(messenger, lambda _, numbers: list(numbers)[:-1])
+        with pytest.raises(ValueError, match="shorter"):
+            await asyncio.wait_for(short.get(1), 5)
+        assert await asyncio.wait_for(Gathered(messenger, Doubling()).get(2), 5) == 4
+
+    asyncio.run(ask())
+
+
+def test_the_same_page_of_prompts_is_read_once(
+    messenger: Messenger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[store.PromptPage] = []
+
+    def list_prompts(_: Connection, page: store.PromptPage) -> list[store.PromptRow]:
+        read.append(page)
+        return []
+
+    monkeypatch.setattr(store, "list_prompts", list_prompts)
+    one, other = store.PromptPage(None, None, None, 20), store.PromptPage(None, "x", None, 20)
+
+    async def ask() -> None:
+        gathered = Gathered(messenger, store.list_pages)
+        await asyncio.gather(*map(gathered.get, [one, other, one, one]))
+
+    asyncio.run(ask())
+    assert read == [one, other]
 
 
 def test_a_connection_that_died_while_idle_is_not_felt(api: Api) -> None:

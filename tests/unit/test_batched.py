@@ -54,6 +54,15 @@ async def test_an_error_is_raised_to_each_of_its_batch_and_to_no_other() -> None
 
 
 @pytest.mark.anyio
+async def test_an_answer_too_few_is_an_error_of_its_batch() -> None:
+    async def short(items: list[int]) -> list[int]:
+        return items[:-1]
+
+    with pytest.raises(ValueError, match="shorter"):
+        await asyncio.wait_for(Batched(short)(1), 5)
+
+
+@pytest.mark.anyio
 async def test_giving_up_the_wait_takes_nothing_back_and_stops_nobody() -> None:
     function = Doubling()
     call = Batched(function)
