@@ -13,6 +13,8 @@ from psycopg import sql
 import histories
 from cutting_proxy import CuttingProxy
 from databases import Database
+from ledger.accounts import SNAPSHOT_EVERY
+from ledger.commands import GrantTokens, OpenAccount
 from ledger.ledger import Ledger
 from projections.advance import advance
 from projections.verify.objects import ObjectsUnavailableError
@@ -134,13 +136,15 @@ def test_as_many_processes_find_the_same(database: Database, processes: int) -> 
 
 
 def test_a_wrong_snapshot(database: Database, ledger: Ledger) -> None:
-    for _ in range(600):
-        histories.History(ledger, 1, accounts=1).write(1)
+    histories.record(ledger, OpenAccount(account_id="long", is_member=False, tokens=0))
+    for _ in range(SNAPSHOT_EVERY):
+        grant = GrantTokens(account_id="long", amount=1, reason="promo", reference=None)
+        histories.record(ledger, grant)
     assert verified(database.url, views=[])[1].status == "ok"
     tamper(
         database,
         "UPDATE account_snapshots SET state = jsonb_set(state, '{settled}', '999999') "
-        "WHERE account_id = (SELECT max(account_id) FROM account_snapshots)",
+        "WHERE account_id = 'long'",
     )
     findings, _ = verified(database.url, views=[])
     (finding,) = findings
