@@ -97,11 +97,17 @@ class History:
         self._accounts = [f"account-{i}" for i in range(accounts)]
         self._open: list[RequestGeneration] = []
         self._charged: list[tuple[str, UUID, int]] = []
+        # Opened with tokens first, or a short history might be refused as a whole; but for the
+        # last, which commands find missing until one of them opens it.
+        self._openings = [
+            OpenAccount(account_id=account_id, is_member=True, tokens=100)
+            for account_id in self._accounts[:-1]
+        ]
 
     def write(self, commands: int) -> None:
         """Try that many commands; those refused leave no trace."""
         for _ in range(commands):
-            command = self._choose()
+            command = self._openings.pop() if self._openings else self._choose()
             with contextlib.suppress(Refusal):
                 self._ledger.record(Submission(command=command, actor="cli"))
                 self._remember(command)
