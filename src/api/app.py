@@ -15,6 +15,7 @@ from api.http.application import Application
 from api.http.auth import current
 from api.http.bodies import BODY_BYTES_MAX, StrictRequest
 from api.http.observe import Observe
+from api.http.often import Directly
 from api.http.principals import Principal
 from api.openapi.document import openapi_config
 from api.pages.errors import answer
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> Litestar:
         template_config=template_config(),
         debug=False,
     )
-    app.asgi_handler = Observe(app.asgi_handler)
+    app.asgi_handler = Observe(Directly(app, app.asgi_handler))
     return app
 
 

@@ -8,7 +8,7 @@ from psycopg_pool import ConnectionPool
 
 from api.accounts.numbers import Numbers, numbers_of_all
 from api.gathering import Gathered, Messenger
-from api.generations.before import Before, Question, look
+from api.generations.before import Before, First, FirstQuestion, Question, look, look_first
 from api.generations.documents import Seen
 from api.generations.flights import Flights
 from api.generations.states import states_of
@@ -40,6 +40,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     messengers: tuple[Messenger, ...]
     keys: Gathered[bytes, Principal | None]
     sessions: Gathered[bytes, Principal | None]
+    first: Gathered[FirstQuestion, First]
     before: Gathered[Question, Before]
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
@@ -105,6 +106,7 @@ def build_services(settings: Settings) -> Services:
         messengers=(before, states, pages),
         keys=Gathered(before, find_keys),
         sessions=Gathered(before, find_sessions),
+        first=Gathered(before, look_first),
         before=Gathered(before, look),
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),

@@ -68,11 +68,12 @@ async def read_asked(request: StrictRequest, threads: Threads, bytes_max: int) -
         return _checked(*await _read_multipart(request), bytes_max)
     body = await request.body()
     if len(body) <= INLINE_BYTES_MAX:
-        return _read_json(body, bytes_max)
-    return await threads.picture(_read_json, body, bytes_max)
+        return read_json(body, bytes_max)
+    return await threads.picture(read_json, body, bytes_max)
 
 
-def _read_json(body: bytes, bytes_max: int) -> Asked:
+def read_json(body: bytes, bytes_max: int) -> Asked:
+    """The body in JSON; raises as `read_asked` does."""
     decoded = decode_json(body, GenerationBody)
     text = decoded.reference_image
     return _checked(decoded, None if text is None else _from_base64(text), bytes_max)

@@ -1,13 +1,21 @@
-"""What must be known before a generation is decided: its key's earlier request, and its prompt."""
+"""What must be known before a generation is decided: its key's earlier request, and its prompt.
+
+And who asks, where that is asked in the same trip.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from api.connection import Connection
+from api.http.principals import Principal, find_keys
 from api.prompts.store import PromptRow, latest_of
 from ledger.entry import Entry
+from ledger.identity import key_id
 from ledger.log import entries, select_known
+
+OPERATION = "generation"
+"""What an idempotency key is for: the same key may be used once for each operation."""
 
 
 class Question(NamedTuple):
@@ -36,3 +44,33 @@ def look(connection: Connection, questions: Sequence[Question]) -> list[Before]:
         )
         for question in questions
     ]
+
+
+class FirstQuestion(NamedTuple):
+    """The hash of the caller's key, which nobody has looked at yet; an idempotency key."""
+
+    hashed: bytes
+    key: str | None
+    prompt_id: str
+
+
+class First(NamedTuple):
+    """Nothing else is known where the caller is not; `key_id` stands for the idempotency key."""
+
+    caller: Principal | None
+    key_id: UUID | None
+    before: Before
+
+
+def look_first(connection: Connection, questions: Sequence[FirstQuestion]) -> list[First]:
+    """For many at once, in their order."""
+    callers = find_keys(connection, [question.hashed for question in questions])
+    key_ids = [
+        key_id(caller.account_id, OPERATION, question.key)
+        if question.key and caller and caller.account_id
+        else None
+        for caller, question in zip(callers, questions, strict=True)
+    ]
+    prompt_ids = [question.prompt_id for question in questions]
+    found = look(connection, list(map(Question, key_ids, prompt_ids)))
+    return list(map(First, callers, key_ids, found))

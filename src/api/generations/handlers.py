@@ -8,16 +8,18 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
-from structlog.contextvars import bind_contextvars
 
+from api.generations.accepted import answer_of
 from api.generations.asked import read_asked
-from api.generations.documents import Seen, generation_of, generation_of_row
+from api.generations.before import OPERATION
+from api.generations.documents import generation_of, generation_of_row
+from api.generations.plainly import create_plainly
 from api.generations.requesting import prompt_for, request_generation
-from api.generations.seeing import request_of, see, see_again, wait_until_ended
+from api.generations.seeing import request_of, see, see_again
 from api.http.auth import current
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
-from api.http.often import OftenAsked
+from api.http.often import PLAINLY, OftenAsked
 from api.http.preferences import idempotency_key, wait_seconds
 from api.http.principals import Principal
 from api.http.schemas import Generation, Quote
@@ -32,11 +34,10 @@ from ledger.commands import ReleaseGeneration, Submission
 from projections.level import ensure_level
 from projections.reads import GenerationRow, Status, images_of, list_generations
 
-OPERATION = "generation"
-
 
 @OftenAsked(
     http_method="POST",
+    opt={PLAINLY: create_plainly},
     operation_class=GenerationOperation,
     status_code=202,
     summary="Ask for images",
@@ -64,26 +65,12 @@ OPERATION = "generation"
 async def create(request: StrictRequest) -> Response[Generation]:
     """The cost is held durably before the answer. Images are charged together, once, or not."""
     # Not injected: that would cost more than all that is done with them here.
-    services, caller, locale = request.services, current(request), request.locale
+    services, caller = request.services, current(request)
     account_id = caller.account
     key_id = idempotency_key(request, account_id, OPERATION)
     asked = await read_asked(request, services.threads, services.settings.reference_max_bytes)
     accepted = await request_generation(services, caller, asked, key_id)
-    bind_contextvars(generation_id=str(accepted.entry.fact_id))
-    wait = wait_seconds(request)
-    if wait is not None:
-        seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
-    elif accepted.available is not None:
-        seen = Seen(request=accepted.entry, available=accepted.available)
-    else:
-        seen = await see_again(services, accepted.entry)
-    document = generation_of(seen, locale)
-    headers = {"Location": document.urls.self_}
-    if accepted.available is None:
-        headers["Idempotency-Replayed"] = "true"
-    if wait is not None and seen.ending:
-        headers["Preference-Applied"] = f"wait={wait}"
-    return Response(document, status_code=200 if seen.ending else 202, headers=headers)
+    return await answer_of(request, accepted, wait=wait_seconds(request))
 
 
 @post(

@@ -44,19 +44,26 @@ async def request_generation(
     """
     question = Question(key_id, asked.prompt_id)
     if key_id is None:
-        before = await services.before.get(question)
-        return await _accept(services, caller, asked, before, None)
+        return await accept_once(services, caller, asked, await services.before.get(question), None)
     async with services.flights.alone(key_id):
         before = await services.before.get(question)
-        earlier = before.earlier
-        if earlier is None:
-            try:
-                return await _accept(services, caller, asked, before, key_id)
-            except (Refusal, PromptNotFoundError):
-                # Another process may have recorded it since we looked, and so be what refused us.
+        return await accept_once(services, caller, asked, before, key_id)
+
+
+async def accept_once(
+    services: Services, caller: Principal, asked: Asked, before: Before, key_id: UUID | None
+) -> Accepted:
+    """The same where what was `before` is known. Two at once with one key cost more, no tokens."""
+    earlier = before.earlier
+    if earlier is None:
+        try:
+            return await _accept(services, caller, asked, before, key_id)
+        except (Refusal, PromptNotFoundError):
+            # Another may have recorded it since we looked, and so be what refused us.
+            if key_id is not None:
                 earlier = await services.threads.read(services.ledger.find, key_id)
-                if earlier is None:
-                    raise
+            if earlier is None:
+                raise
     if earlier.input_hash != asked.hash:
         raise KeyReusedByOtherInputError
     return Accepted(entry=earlier)

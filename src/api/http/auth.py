@@ -34,14 +34,17 @@ def requires(role: Role) -> Guard:
         principal: Principal | None = connection.scope.get("user")  # a guard before this one
         if principal is None:
             principal = await authenticate(connection)
-            structlog.contextvars.bind_contextvars(
-                account_id=principal.account_id, actor=principal.actor
-            )
-            connection.scope["user"] = principal
+            let_in(connection, principal)
         if not principal.may(role):
             raise ForbiddenError(msg("Your role does not allow this."))
 
     return guard
+
+
+def let_in(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal) -> None:
+    """From here on it is the caller, also in the log."""
+    structlog.contextvars.bind_contextvars(account_id=principal.account_id, actor=principal.actor)
+    connection.scope["user"] = principal
 
 
 async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
@@ -59,18 +62,27 @@ async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Princi
 
 async def by_session(services: Services, session_id: str) -> Principal:
     """Whose session it is. Raises `UnauthenticatedError`."""
-    return _known(await services.sessions.get(key_hash(session_id)))
+    return known(await services.sessions.get(key_hash(session_id)))
 
 
-async def _by_key(connection: ASGIConnection[Any, Any, Any, Any], services: Services) -> Principal:
-    scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
+def hash_of_key(services: Services, authorization: str) -> bytes | None:
+    """By which the key in that header is found; None for the one that is set, not stored.
+
+    Raises `UnauthenticatedError` where it cannot be a key.
+    """
+    scheme, _, key = authorization.partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not 0 < len(key) <= KEY_CHARACTERS_MAX:
         raise UnauthenticatedError
     admin_key = services.settings.mintage_admin_key
     if admin_key is not None and hmac.compare_digest(key.encode(), admin_key.encode()):
-        return BOOTSTRAP
-    return _known(await services.keys.get(key_hash(key)))
+        return None
+    return key_hash(key)
+
+
+async def _by_key(connection: ASGIConnection[Any, Any, Any, Any], services: Services) -> Principal:
+    hashed = hash_of_key(services, connection.headers.get("Authorization", ""))
+    return BOOTSTRAP if hashed is None else known(await services.keys.get(hashed))
 
 
 def current(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
@@ -78,7 +90,8 @@ def current(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     return cast("Principal", request.scope["user"])
 
 
-def _known(principal: Principal | None) -> Principal:
+def known(principal: Principal | None) -> Principal:
+    """The caller. Raises `UnauthenticatedError` for nobody."""
     if principal is None:
         raise UnauthenticatedError
     return principal

@@ -22,12 +22,14 @@ class BoundedHttp(HttpToolsProtocol):
         """As uvicorn calls it."""
         super().__init__(*args, **kwargs)
         self._undigested = 0
+        self._in_head = False
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         """Expect a head."""
         super().connection_made(transport)
-        self._expect_head()
+        self._in_head = True
+        self._expect_rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
@@ -41,11 +43,13 @@ class BoundedHttp(HttpToolsProtocol):
         if self._undigested > HEAD_BYTES_MAX and not self.transport.is_closing():
             self.logger.warning("Request head too large.")
             self.send_400_response("Request head too large.")
+        if self._in_head and self._late is None:  # most come whole, and need no timer
+            self._expect_rest()
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
         super().on_message_begin()
-        self._expect_head()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -63,11 +67,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._undigested = 0
         super().on_message_complete()
 
-    def _expect_head(self) -> None:
-        self._head_came()
+    def _expect_rest(self) -> None:
         self._late = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.close)
 
     def _head_came(self) -> None:
+        self._in_head = False
         if self._late is not None:
             self._late.cancel()
             self._late = None

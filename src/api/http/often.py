@@ -1,20 +1,37 @@
-"""A route that is asked more often than all others: Litestar's, without what it can be spared.
+"""Routes that are asked more often than all others: Litestar's, answered without its machinery.
 
-Litestar hands each guard a copy of the handler, and an answer goes through two more objects before
-it is sent; together that costs as much as the decoding, the check of the key and the encoding.
+Litestar finds a route, copies the handler for each guard, injects, and wraps the answer and each
+layer that may fail; together that costs more than the decoding, the check of the key, the decision
+and the encoding. What these routes promise stays in one place: they are declared as any other, and
+are any other's wherever a request has something that only Litestar's way knows.
 """
 
+from collections.abc import Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
+from litestar.datastructures import FormMultiDict
+from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Empty, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
+
+from api.pages.errors import answer
+
+PLAINLY = "plainly"
+"""In a route's `opt`: asked before guards and handler, with the request. It lets the caller in
+itself, or answers None and has done nothing."""
 
 
 class OftenAsked(HTTPRouteHandler):
-    """A decorator, for handlers that answer a `Response` of a struct, without cookies or tasks."""
+    """A decorator, for handlers that answer a `Response` of a struct, without cookies or tasks.
+
+    Those that take `request` alone, or defaults beside it, are answered directly where the request
+    has no query.
+    """
 
     async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         """Ask the guards, which change nothing."""
@@ -29,6 +46,58 @@ class OftenAsked(HTTPRouteHandler):
     ) -> ASGIApp:
         """The answer as it is sent."""
         return _Json(data)
+
+
+class Directly:
+    """ASGI, between what surrounds every request and Litestar: asks such handlers itself."""
+
+    def __init__(self, app: Litestar, rest: ASGIApp) -> None:
+        self._handlers = _handlers(app)
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass it on."""
+        handler = None
+        if scope["type"] == ScopeType.HTTP and not scope["query_string"]:
+            handler = self._handlers.get((scope["method"], scope["path"]))
+        if handler is None:
+            await self._rest(scope, receive, send)
+            return
+        scope["path_template"] = scope["path"]
+        scope["path_params"] = {}
+        scope["route_handler"] = handler
+        request = handler.resolve_request_class()(scope, receive, send)
+        plainly = handler.opt.get(PLAINLY)
+        try:
+            response = await plainly(request) if plainly else None
+            if response is None:
+                await handler.authorize_connection(request)
+                response = await handler.fn(request=request)
+            sending: ASGIApp = _Json(response)
+        except Exception as error:  # noqa: BLE001 - as Litestar's, whose handler is asked
+            sending = answer(request, error).to_asgi_response(app=None, request=request)
+        finally:
+            if (form := ScopeState.from_scope(scope).form) is not Empty:
+                await FormMultiDict.from_form_data(form).close()
+        await sending(scope, receive, send)
+
+
+def _handlers(app: Litestar) -> Mapping[tuple[str, str], OftenAsked]:
+    return {
+        (method, route.path): handler
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if isinstance(handler, OftenAsked) and _asks_for_nothing_else(handler)
+        for method in handler.http_methods
+    }
+
+
+def _asks_for_nothing_else(handler: OftenAsked) -> bool:
+    parameters = signature(handler.fn).parameters
+    return all(
+        name == "request" or parameter.default is not Parameter.empty
+        for name, parameter in parameters.items()
+    )
 
 
 class _Json:

@@ -23,9 +23,14 @@ def idempotency_key(
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         return None
-    if _KEY.fullmatch(key) is None:
+    if not is_key(key):
         raise invalid(IDEMPOTENCY_KEY, msg("Must be 1 to 255 visible ASCII characters."))
     return key_id(account_id, operation, key)
+
+
+def is_key(text: str) -> bool:
+    """Whether an idempotency key may be that."""
+    return _KEY.fullmatch(text) is not None
 
 
 def wait_seconds(request: Request[Any, Any, Any]) -> int | None:
