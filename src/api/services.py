@@ -8,9 +8,11 @@ from psycopg_pool import ConnectionPool
 
 from api.accounts.numbers import Numbers, numbers_of_all
 from api.gathering import Gathered, Messenger
-from api.generations.before import Before, First, FirstQuestion, Question, look, look_first
+from api.generations.before import Before, Question, look
 from api.generations.documents import Seen
+from api.generations.entering import Asking, Entered, enter
 from api.generations.flights import Flights
+from api.generations.recent import RecentKeys
 from api.generations.states import states_of
 from api.generations.watcher import Watcher
 from api.http.principals import Principal, find_keys, find_sessions
@@ -40,13 +42,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     messengers: tuple[Messenger, ...]
     keys: Gathered[bytes, Principal | None]
     sessions: Gathered[bytes, Principal | None]
-    first: Gathered[FirstQuestion, First]
+    entering: Gathered[Asking, Entered]
     before: Gathered[Question, Before]
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
     prompt_pages: Gathered[PromptPage, list[PromptRow]]
     watcher: Watcher
     flights: Flights
+    recent_keys: RecentKeys
     exports: ExportSlots
     downloads: ExportSlots
 
@@ -106,13 +109,14 @@ def build_services(settings: Settings) -> Services:
         messengers=(before, states, pages),
         keys=Gathered(before, find_keys),
         sessions=Gathered(before, find_sessions),
-        first=Gathered(before, look_first),
+        entering=Gathered(before, enter),
         before=Gathered(before, look),
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),
         prompt_pages=Gathered(pages, list_pages),
         watcher=Watcher(url),
         flights=Flights(),
+        recent_keys=RecentKeys(),
         exports=ExportSlots(),
         downloads=ExportSlots(DOWNLOADS_EACH_MAX),
     )

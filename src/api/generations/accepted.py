@@ -5,27 +5,29 @@ from structlog.contextvars import bind_contextvars
 
 from api.generations.documents import Seen, generation_of
 from api.generations.requesting import Accepted
-from api.generations.seeing import see_again, wait_until_ended
-from api.http.bodies import StrictRequest
+from api.generations.seeing import see_again
+from api.http.often import Answer
 from api.http.schemas import Generation
+from api.services import Services
+from api.texts.i18n import Locale
 
 
-async def answer_of(
-    request: StrictRequest, accepted: Accepted, *, wait: int | None = None
+async def seen_now(services: Services, accepted: Accepted) -> Seen:
+    """The generation as it is: just asked for, or further on where it is an earlier one."""
+    if accepted.available is None:
+        return await see_again(services, accepted.entry)
+    return Seen(request=accepted.entry, available=accepted.available)
+
+
+def answer_of(
+    accepted: Accepted, seen: Seen, locale: Locale, *, waited: int | None = None
 ) -> Response[Generation]:
-    """The generation as it is now, or after up to `wait` seconds where that is a number."""
-    services = request.services
+    """The answer; `waited` is for how many seconds its end was waited for at most."""
     bind_contextvars(generation_id=str(accepted.entry.fact_id))
-    if wait is not None:
-        seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
-    elif accepted.available is not None:
-        seen = Seen(request=accepted.entry, available=accepted.available)
-    else:
-        seen = await see_again(services, accepted.entry)
-    document = generation_of(seen, request.locale)
+    document = generation_of(seen, locale)
     headers = {"Location": document.urls.self_}
     if accepted.available is None:
         headers["Idempotency-Replayed"] = "true"
-    if wait is not None and seen.ending:
-        headers["Preference-Applied"] = f"wait={wait}"
-    return Response(document, status_code=200 if seen.ending else 202, headers=headers)
+    if waited is not None and seen.ending:
+        headers["Preference-Applied"] = f"wait={waited}"
+    return Answer(document, status_code=200 if seen.ending else 202, headers=headers)

@@ -9,13 +9,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from api.generations.accepted import answer_of
+from api.generations.accepted import answer_of, seen_now
 from api.generations.asked import read_asked
 from api.generations.before import OPERATION
 from api.generations.documents import generation_of, generation_of_row
 from api.generations.plainly import create_plainly
-from api.generations.requesting import prompt_for, request_generation
-from api.generations.seeing import request_of, see, see_again
+from api.generations.requesting import offer_for, request_generation
+from api.generations.seeing import request_of, see, see_again, wait_until_ended
 from api.http.auth import current
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
@@ -70,7 +70,12 @@ async def create(request: StrictRequest) -> Response[Generation]:
     key_id = idempotency_key(request, account_id, OPERATION)
     asked = await read_asked(request, services.threads, services.settings.reference_max_bytes)
     accepted = await request_generation(services, caller, asked, key_id)
-    return await answer_of(request, accepted, wait=wait_seconds(request))
+    wait = wait_seconds(request)
+    if wait is None:
+        seen = await seen_now(services, accepted)
+    else:
+        seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
+    return answer_of(accepted, seen, request.locale, waited=wait)
 
 
 @post(
@@ -90,16 +95,16 @@ async def quote(
     """The same body as a generation's; changes nothing."""
     account_id = caller.account
     asked = await read_asked(request, services.threads, services.settings.reference_max_bytes)
-    prompt = await prompt_for(services, asked.prompt_id)
+    offer = await offer_for(services, asked.prompt_id)
     account = await services.threads.read(services.ledger.account, account_id)
-    cost = prompt.token_cost * asked.count
+    cost = offer.prompt.token_cost * asked.count
     return Quote(
         cost=cost,
         available=account.available,
         available_after=account.available - cost,
         affordable=cost <= account.available,
-        members_only=prompt.members_only,
-        allowed=account.is_member or not prompt.members_only,
+        members_only=offer.members_only,
+        allowed=account.is_member or not offer.members_only,
     )
 
 

@@ -4,18 +4,24 @@ Who asks, whether the idempotency key is known and what the prompt costs is one 
 Whatever is not so plain takes the long way, which also tells what is wrong where something is.
 """
 
+from collections.abc import Mapping
+
 from litestar import Response
 
-from api.generations.accepted import answer_of
+from api.generations.accepted import answer_of, seen_now
 from api.generations.asked import INLINE_BYTES_MAX, Asked, read_json
-from api.generations.before import FirstQuestion
-from api.generations.requesting import accept_once
+from api.generations.before import OPERATION
+from api.generations.entering import Asking
+from api.generations.requesting import accept_offer
 from api.http.auth import hash_of_key, known, let_in
 from api.http.bodies import StrictRequest
 from api.http.preferences import is_key
 from api.http.schemas import Generation
 from api.problems.refusals import EdgeError
+from api.services import Services
+from api.texts.i18n import locale_of
 from generation.pictures import UnsupportedPictureError
+from ledger.identity import key_id
 
 _TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 
@@ -23,34 +29,40 @@ _TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 async def create_plainly(request: StrictRequest) -> Response[Generation] | None:
     """What the handler answers, and raises; None where it has to be asked, for nothing was done."""
     services = request.services
+    headers = dict(request.scope["headers"])
+    if b"prefer" in headers or len(headers) < len(list(request.scope["headers"])):
+        return None
     try:
-        plain = await _read(request)
+        plain = await _read(request, services, headers)
     except (EdgeError, UnsupportedPictureError):
         return None
     if plain is None:
         return None
-    question, asked = plain
-    caller, key_id, before = await services.first.get(question)
-    caller = known(caller)
+    hashed, key, asked = plain
+    found, offer = await services.entering.get(Asking(hashed, asked.prompt_id))
+    caller = known(found)
     let_in(request, caller)
-    accepted = await accept_once(services, caller, asked, before, key_id)
-    return await answer_of(request, accepted)
+    account_id = caller.account
+    used = None if key is None else key_id(account_id, OPERATION, key)
+    if used is not None and used in services.recent_keys:
+        return None
+    accepted = await accept_offer(services, caller, asked, offer, used)
+    locale = locale_of(headers.get(b"accept-language", b"").decode("latin-1"))
+    return answer_of(accepted, await seen_now(services, accepted), locale)
 
 
-async def _read(request: StrictRequest) -> tuple[FirstQuestion, Asked] | None:
-    services = request.services
-    headers = dict(request.scope["headers"])
+async def _read(
+    request: StrictRequest, services: Services, headers: Mapping[bytes, bytes]
+) -> tuple[bytes, str | None, Asked] | None:
+    """The hash of the caller's key, the idempotency key, and what is asked for."""
     length = headers.get(b"content-length", b"")
-    if (
-        len(headers) != len(list(request.scope["headers"]))  # one was sent twice
-        or b"prefer" in headers
-        or headers.get(b"content-type") not in _TYPES
-        or not (length.isdigit() and int(length) <= INLINE_BYTES_MAX)
-    ):
+    if not length.isdigit() or int(length) > INLINE_BYTES_MAX:
+        return None
+    if headers.get(b"content-type") not in _TYPES:
         return None
     hashed = hash_of_key(services, headers.get(b"authorization", b"").decode("latin-1"))
     key = headers[b"idempotency-key"].decode("latin-1") if b"idempotency-key" in headers else None
     if hashed is None or (key is not None and not is_key(key)):
         return None
-    asked = read_json(await request.body(), services.settings.reference_max_bytes)
-    return None if asked.reference else (FirstQuestion(hashed, key, asked.prompt_id), asked)
+    asked = read_json(await request.small_body(), services.settings.reference_max_bytes)
+    return None if asked.reference else (hashed, key, asked)

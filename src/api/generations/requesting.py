@@ -8,10 +8,9 @@ import msgspec
 import structlog
 
 from api.generations.asked import Asked
-from api.generations.before import Before, Question
+from api.generations.before import Offer, Question
 from api.http.principals import Principal
 from api.problems.refusals import KeyReusedByOtherInputError, PromptNotFoundError
-from api.prompts.store import PromptRow
 from api.services import Services
 from generation.objects import reference_key
 from generation.pictures import CleanPicture, clean_reference
@@ -20,7 +19,7 @@ from ledger.commands import RequestGeneration, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
 from ledger.errors import LedgerBusyError, Refusal
-from ledger.facts import PromptVersion, StoredReference
+from ledger.facts import StoredReference
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 
@@ -44,52 +43,61 @@ async def request_generation(
     """
     question = Question(key_id, asked.prompt_id)
     if key_id is None:
-        return await accept_once(services, caller, asked, await services.before.get(question), None)
+        before = await services.before.get(question)
+        return await accept_offer(services, caller, asked, before.offer, None)
     async with services.flights.alone(key_id):
         before = await services.before.get(question)
-        return await accept_once(services, caller, asked, before, key_id)
+        if before.earlier is not None:
+            return _replay(before.earlier, asked)
+        return await accept_offer(services, caller, asked, before.offer, key_id)
 
 
-async def accept_once(
-    services: Services, caller: Principal, asked: Asked, before: Before, key_id: UUID | None
+async def accept_offer(
+    services: Services, caller: Principal, asked: Asked, offer: Offer | None, key_id: UUID | None
 ) -> Accepted:
-    """The same where what was `before` is known. Two at once with one key cost more, no tokens."""
-    earlier = before.earlier
-    if earlier is None:
-        try:
-            return await _accept(services, caller, asked, before, key_id)
-        except (Refusal, PromptNotFoundError):
-            # Another may have recorded it since we looked, and so be what refused us.
-            if key_id is not None:
-                earlier = await services.threads.read(services.ledger.find, key_id)
-            if earlier is None:
-                raise
+    """The same where the prompt is known, or known to be none; the key may have been used.
+
+    A key that has been used costs more so than where that is known, but no tokens.
+    """
+    try:
+        accepted = await _accept(services, caller, asked, offer, key_id)
+    except (Refusal, PromptNotFoundError):
+        # What it was used for may be what refuses us.
+        earlier = None
+        if key_id is not None:
+            earlier = await services.threads.read(services.ledger.find, key_id)
+        if earlier is None:
+            raise
+        accepted = _replay(earlier, asked)
+    if key_id is not None:
+        services.recent_keys.add(key_id)
+    return accepted
+
+
+async def offer_for(services: Services, prompt_id: str) -> Offer:
+    """The prompt as it is now. Raises `PromptNotFoundError`, also for a hidden one."""
+    before = await services.before.get(Question(None, prompt_id))
+    if before.offer is None:
+        raise PromptNotFoundError
+    return before.offer
+
+
+def _replay(earlier: Entry, asked: Asked) -> Accepted:
     if earlier.input_hash != asked.hash:
         raise KeyReusedByOtherInputError
     return Accepted(entry=earlier)
 
 
-async def prompt_for(services: Services, prompt_id: str) -> PromptRow:
-    """The prompt as it is now. Raises `PromptNotFoundError`, also for a hidden one."""
-    before = await services.before.get(Question(None, prompt_id))
-    if before.prompt is None:
-        raise PromptNotFoundError
-    return before.prompt
-
-
 async def _accept(
-    services: Services, caller: Principal, asked: Asked, before: Before, key_id: UUID | None
+    services: Services, caller: Principal, asked: Asked, offer: Offer | None, key_id: UUID | None
 ) -> Accepted:
-    prompt = before.prompt
-    if prompt is None:
+    if offer is None:
         raise PromptNotFoundError
     command = RequestGeneration(
         account_id=caller.account,
         generation_id=new_id(),
-        prompt=PromptVersion(
-            id=prompt.id, version=prompt.version, title=prompt.title, token_cost=prompt.token_cost
-        ),
-        members_only=prompt.members_only,
+        prompt=offer.prompt,
+        members_only=offer.members_only,
         count=asked.count,
         aspect_ratio=asked.aspect_ratio,
         expected_cost=asked.expected_cost,

@@ -5,6 +5,9 @@ from typing import Any, cast
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
+from litestar.types import HTTPReceiveMessage
+from litestar.utils.scope.state import ScopeState
 
 from api.http.principals import Principal
 from api.problems.field_errors import invalid_from
@@ -38,6 +41,22 @@ class StrictRequest(Request[Principal | None, None, State]):
     def locale(self) -> Locale:
         """The language that the caller prefers among ours."""
         return locale_of(self.headers.get("Accept-Language"))
+
+    async def small_body(self) -> bytes:
+        """The body, of which `Content-Length` has told that it is small: without Litestar's bounds.
+
+        Raises `InternalServerException` where the caller hangs up, as `body` does.
+        """
+        body = b""
+        more = True
+        while more:
+            message = cast("HTTPReceiveMessage", await self.receive())
+            if message["type"] == "http.disconnect":
+                raise InternalServerException("client disconnected prematurely")
+            body += message["body"]
+            more = message.get("more_body", False)
+        ScopeState.from_scope(self.scope).body = self._body = body  # `body` finds it there
+        return body
 
     async def json(self) -> Any:
         """The body as the handler's `data` is annotated."""

@@ -8,7 +8,7 @@ are any other's wherever a request has something that only Litestar's way knows.
 
 from collections.abc import Mapping
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Litestar, Request, Response
@@ -19,7 +19,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Empty, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
-from api.pages.errors import answer
+Content = TypeVar("Content")
 
 PLAINLY = "plainly"
 """In a route's `opt`: asked before guards and handler, with the request. It lets the caller in
@@ -53,6 +53,7 @@ class Directly:
 
     def __init__(self, app: Litestar, rest: ASGIApp) -> None:
         self._handlers = _handlers(app)
+        self._exception_handlers = app.exception_handlers
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +76,7 @@ class Directly:
                 response = await handler.fn(request=request)
             sending: ASGIApp = _Json(response)
         except Exception as error:  # noqa: BLE001 - as Litestar's, whose handler is asked
+            answer = self._exception_handlers[Exception]
             sending = answer(request, error).to_asgi_response(app=None, request=request)
         finally:
             if (form := ScopeState.from_scope(scope).form) is not Empty:
@@ -98,6 +100,17 @@ def _asks_for_nothing_else(handler: OftenAsked) -> bool:
         name == "request" or parameter.default is not Parameter.empty
         for name, parameter in parameters.items()
     )
+
+
+class Answer(Response[Content]):
+    """For such handlers: of Litestar's response what they use, since making one takes time."""
+
+    def __init__(  # as much as `_Json` sends
+        self, content: Content, *, status_code: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        self.content = content
+        self.status_code = status_code
+        self.headers = headers or {}
 
 
 class _Json:
