@@ -4,6 +4,7 @@ Only to save work: what comes again unrecognised is found by the ledger, which t
 anew what else came with it.
 """
 
+from collections import OrderedDict
 from uuid import UUID
 
 RECENT_MAX = 20_000
@@ -13,13 +14,13 @@ class RecentKeys:
     """The last `RECENT_MAX`, by their ids."""
 
     def __init__(self) -> None:
-        self._ids: dict[UUID, None] = {}
+        self._ids: OrderedDict[UUID, None] = OrderedDict()
 
     def add(self, key_id: UUID) -> None:
         """Remember it, and forget the oldest where there are too many."""
         self._ids[key_id] = None
         if len(self._ids) > RECENT_MAX:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
 
     def __contains__(self, key_id: UUID) -> bool:
         return key_id in self._ids
