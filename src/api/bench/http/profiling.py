@@ -23,17 +23,22 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "key of the caller": ("api/http/auth", "api/http/principals", "api/sessions/"),
         "body and its hash": ("api/generations/asked", "api/http/bodies", "multipart"),
         "looking up keys, prompts, earlier requests": (
-            *("api/gathering", "api/generations/before", "api/prompts/", "api/threads"),
+            *("api/gathering", "api/generations/before", "api/generations/entering"),
+            *("api/prompts/", "api/threads"),
             "anyio/",
         ),
         "accepting": (
             *("api/generations/requesting", "api/generations/handlers", "api/http/preferences"),
-            *("api/generations/flights", "ledger/ledger", "ledger/identity"),
+            *("api/generations/flights", "api/generations/plainly", "api/generations/recent"),
+            *("ledger/ledger", "ledger/identity"),
         ),
         "deciding": ("ledger/decide", "ledger/account", "ledger/batch", "ledger/ahead"),
         "encoding for the log": ("ledger/codec", "ledger/wire", "ledger/log", "ledger/entry"),
         "committing": ("ledger/",),
-        "answer": ("api/generations/documents", "api/http/often", "api/texts/"),
+        "answer": (
+            *("api/generations/documents", "api/generations/accepted", "api/http/often"),
+            "api/texts/",
+        ),
         "framework": ("litestar/", "api/app", "api/routes", "api/http/parameters"),
         "watching for those who wait": ("api/generations/watcher",),
     }
