@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -28,16 +29,17 @@ def questions(api: Api) -> Iterator[list[str]]:
     asked: list[str] = []
     services = api.services
     watched: list[tuple[Gathered[Any, Any], Any]] = []
+
+    def watch(name: str, look: Any, connection: Connection, given: Sequence[Any]) -> Any:
+        asked.append(name)
+        return look(connection, given)
+
     for name in ("entering", "keys", "before"):
         gathered: Gathered[Any, Any] = getattr(services, name)
         look = gathered._look
 
-        def watch(connection: Connection, given: Sequence[Any], name=name, look=look) -> Any:
-            asked.append(name)
-            return look(connection, given)
-
         watched.append((gathered, look))
-        gathered._look = watch
+        gathered._look = partial(watch, name, look)
     yield asked
     for gathered, look in watched:
         gathered._look = look
@@ -65,7 +67,7 @@ def test_one_question_is_asked_where_the_request_is_plain(api: Api, questions: l
 def test_whatever_is_not_plain_takes_the_long_way(
     api: Api, questions: list[str], more: dict[str, Any]
 ) -> None:
-    given = {"json": BODY} if "content" not in more else {}
+    given: dict[str, Any] = {"json": BODY} if "content" not in more else {}
     assert api.user().post("/v1/generations", **given, **more).status_code == 202
     assert questions == ["keys", "before"]
 
