@@ -89,14 +89,21 @@ def _handlers(app: Litestar) -> Mapping[tuple[str, str], OftenAsked]:
         (method, route.path): handler
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if isinstance(handler, OftenAsked) and _asks_for_nothing_else(handler)
+        if isinstance(handler, OftenAsked) and _needs_nothing_else(handler)
         for method in handler.http_methods
     }
 
 
-def _asks_for_nothing_else(handler: OftenAsked) -> bool:
+def _needs_nothing_else(handler: OftenAsked) -> bool:
+    """Whether there is nothing round it, and nothing to be injected."""
+    around = (
+        handler.resolve_middleware()
+        or handler.resolve_before_request()
+        or handler.resolve_after_response()
+        or handler.after_request
+    )
     parameters = signature(handler.fn).parameters
-    return all(
+    return not around and all(
         name == "request" or parameter.default is not Parameter.empty
         for name, parameter in parameters.items()
     )
