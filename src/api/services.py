@@ -17,13 +17,15 @@ from api.generations.states import states_of
 from api.generations.watcher import Watcher
 from api.http.principals import Principal, find_keys, find_sessions
 from api.http.slots import ExportSlots
-from api.prompts.store import PromptPage, PromptRow, list_pages
+from api.prompts import shown as prompts_shown
 from api.settings import Settings, SettingsError
 from api.storing import build_storage
 from api.threads import CONNECTIONS_MAX, Threads
 from generation.storage import Storage
 from ledger.entry import Entry
 from ledger.ledger import Ledger
+from projections.images import ImageRow
+from projections.pages import BY_INDEX, ImagePage, list_image_pages
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
@@ -46,7 +48,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     before: Gathered[Question, Before]
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
-    prompt_pages: Gathered[PromptPage, list[PromptRow]]
+    prompts: Gathered[prompts_shown.Asked, prompts_shown.Shown]
+    image_pages: Gathered[ImagePage, list[ImageRow] | None]
     watcher: Watcher
     flights: Flights
     recent_keys: RecentKeys
@@ -96,24 +99,29 @@ def build_services(settings: Settings) -> Services:
     def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(url, **options)
 
+    def connect_by_index() -> psycopg.Connection[Any]:
+        return psycopg.connect(url, **options | {"options": f"{options['options']} {BY_INDEX}"})
+
     # What takes longer to read has one of its own: nobody's key waits behind it.
     before = Messenger(connect, "before")
-    states = Messenger(connect, "states")
-    pages = Messenger(connect, "pages")  # a search looks at all prompts
+    states = Messenger(connect_by_index, "states")
+    pages = Messenger(connect_by_index, "pages")  # a search looks at all prompts
+    lists = Messenger(connect_by_index, "lists")
     return Services(
         settings=settings,
         ledger=Ledger(url, shares_writer=True),
         pool=pool,
         storage=build_storage(settings),
         threads=Threads(pool),
-        messengers=(before, states, pages),
+        messengers=(before, states, pages, lists),
         keys=Gathered(before, find_keys),
         sessions=Gathered(before, find_sessions),
         entering=Gathered(before, enter),
         before=Gathered(before, look),
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),
-        prompt_pages=Gathered(pages, list_pages),
+        prompts=Gathered(pages, prompts_shown.look),
+        image_pages=Gathered(lists, list_image_pages),
         watcher=Watcher(url),
         flights=Flights(),
         recent_keys=RecentKeys(),

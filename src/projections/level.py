@@ -18,15 +18,19 @@ GRACE_SECONDS = 0.05
 _WAIT_SECONDS_MIN = 0.002
 _WAIT_SECONDS_MAX = 0.02
 
-_HEAD = """
+HEAD = """
 SELECT coalesce((
-    SELECT position FROM ledger_events WHERE account_id = %(account_id)s
+    SELECT position FROM ledger_events WHERE account_id = {}
     ORDER BY version DESC LIMIT 1), 0)"""
+"""The position of an account's last fact."""
+
 # A view without a position would never be level.
 _BEHIND = f"""
 SELECT v.view, target.position, coalesce(f.retry_at > clock_timestamp(), false)
 FROM unnest(%(views)s::text[]) AS v (view)
-CROSS JOIN (SELECT coalesce(%(target)s::bigint, ({_HEAD})) AS position) AS target
+CROSS JOIN (
+    SELECT coalesce(%(target)s::bigint, ({HEAD.format("%(account_id)s")})) AS position
+) AS target
 LEFT JOIN view_positions AS p USING (view)
 LEFT JOIN view_failures AS f USING (view)
 WHERE coalesce(p.position, 0) < target.position

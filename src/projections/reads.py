@@ -1,9 +1,9 @@
-"""Reading the views: an account's statement, generations and images, newest first, in pages.
+"""Reading the views: an account's statement and its generations, newest first, in pages.
 
 `before` is where the last page ended, exclusive, so pages stay right while new rows arrive.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -22,8 +22,7 @@ TransactionType = Literal[
 ]
 Status = Literal["queued", "processing", "succeeded", "failed", "canceled"]
 
-_BIGINT_MAX = 2**63 - 1
-_INTEGER_MAX = 2**31 - 1
+BIGINT_MAX = 2**63 - 1
 
 # A view's row holds what it is found by. What is only shown is read from the log, at the positions
 # that the rows found name: a page's worth of look-ups.
@@ -49,16 +48,6 @@ FROM ({}) AS found
 JOIN ledger_facts AS asked ON asked.position = found.position
 LEFT JOIN ledger_facts AS ending ON ending.position = found.end_position
 ORDER BY found.position DESC"""
-_IMAGE_ROWS = """
-SELECT found.*, charge.at AS created_at, asked.fact_id AS generation_id,
-       asked.data -> 'prompt' ->> 'id' AS prompt_id, image.*
-FROM ({}) AS found
-JOIN ledger_facts AS charge ON charge.position = found.position
-JOIN ledger_facts AS asked ON asked.fact_id = (charge.data ->> 'generation_id')::uuid
-CROSS JOIN LATERAL jsonb_to_record(charge.data -> 'images' -> (found.ordinal - 1)) AS image (
-    key text, thumbnail_key text, sha256 text, mime_type text, width integer, height integer,
-    bytes bigint, model text)
-ORDER BY found.position DESC, found.ordinal {}"""
 
 _TRANSACTIONS = _LINES.format("""
     SELECT position, account_id, type, amount, balance FROM transactions
@@ -85,22 +74,6 @@ _GENERATIONS = _GENERATION_ROWS.format(
     ORDER BY position DESC LIMIT %(limit)s"""  # noqa: S608 - constants
 ).encode()
 _GENERATIONS_BY_ID = _GENERATION_ROWS.format(f"{_GENERATIONS_OF} AND id = ANY (%(ids)s)").encode()
-# A join, since a subquery for the column is planned as one hash of everybody's favorites.
-_IMAGES_IN = """
-    SELECT i.id, i.account_id, i.position, i.ordinal, i.title, f.image_id IS NOT NULL AS favorite
-    FROM images AS i
-    LEFT JOIN favorites AS f ON f.account_id = i.account_id AND f.image_id = i.id
-    WHERE i.account_id = %(account_id)s"""
-_IMAGE_PAGE = _IMAGE_ROWS.format(
-    f"""{_IMAGES_IN}
-        AND (i.position, i.ordinal) < (%(position)s, %(ordinal)s)
-        AND (%(favorite)s::boolean IS NULL OR (f.image_id IS NOT NULL) = %(favorite)s)
-        AND (%(title)s::text IS NULL OR i.title ILIKE %(title)s)
-    ORDER BY i.position DESC, i.ordinal DESC LIMIT %(limit)s""",
-    "DESC",
-).encode()
-_IMAGES_BY_ID = _IMAGE_ROWS.format(f"{_IMAGES_IN} AND i.id = ANY (%(ids)s)", "DESC").encode()
-_IMAGES_OF = _IMAGE_ROWS.format(f"{_IMAGES_IN} AND i.position = ANY (%(charges)s)", "ASC").encode()
 
 
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,29 +115,7 @@ class GenerationRow(msgspec.Struct, frozen=True, kw_only=True):
     end_position: int | None
 
 
-class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that was charged for; `ordinal` counts from 1 within its generation."""
-
-    id: UUID
-    generation_id: UUID
-    account_id: str
-    position: int
-    ordinal: int
-    prompt_id: str
-    title: str
-    key: str
-    thumbnail_key: str
-    sha256: str
-    mime_type: str
-    width: int
-    height: int
-    bytes: int
-    model: str
-    created_at: datetime
-    favorite: bool
-
-
-_Row = TypeVar("_Row", TransactionRow, GenerationRow, ImageRow)
+_Row = TypeVar("_Row", TransactionRow, GenerationRow)
 
 
 def list_transactions(
@@ -176,7 +127,7 @@ def list_transactions(
     limit: int,
 ) -> list[TransactionRow]:
     """List at most `limit` lines of the statement at positions below `before`."""
-    bounds = {"account_id": account_id, "before": _before(before), "limit": _limit(limit)}
+    bounds = {"account_id": account_id, "before": _before(before), "limit": checked_limit(limit)}
     return _rows(connection, TransactionRow, _TRANSACTIONS, bounds | {"type": type})
 
 
@@ -203,7 +154,7 @@ def list_generations(
     limit: int,
 ) -> list[GenerationRow]:
     """List at most `limit` generations whose requests stand below `before`."""
-    bounds = {"account_id": account_id, "before": _before(before), "limit": _limit(limit)}
+    bounds = {"account_id": account_id, "before": _before(before), "limit": checked_limit(limit)}
     return _rows(connection, GenerationRow, _GENERATIONS, bounds | {"status": status})
 
 
@@ -214,59 +165,6 @@ def get_generations(
     parameters = {"account_id": account_id, "ids": list(generation_ids)}
     rows = _rows(connection, GenerationRow, _GENERATIONS_BY_ID, parameters)
     return {row.id: row for row in rows}
-
-
-def list_images(
-    connection: psycopg.Connection[Any],
-    account_id: str,
-    *,
-    favorite: bool | None = None,
-    q: str | None = None,
-    before: tuple[int, int] | None = None,
-    limit: int,
-) -> list[ImageRow]:
-    """List at most `limit` images below `before` (position, ordinal).
-
-    `q` is a part of the title, in any case; its characters stand for themselves.
-    """
-    position, ordinal = before or (_BIGINT_MAX, _INTEGER_MAX)
-    parameters = {
-        "account_id": account_id,
-        "position": position,
-        "ordinal": ordinal,
-        "favorite": favorite,
-        "title": None if q is None else containing(q),
-        "limit": _limit(limit),
-    }
-    return _rows(connection, ImageRow, _IMAGE_PAGE, parameters)
-
-
-def get_image(
-    connection: psycopg.Connection[Any], account_id: str, image_id: UUID
-) -> ImageRow | None:
-    """The image, or None where this account has none of that id."""
-    return get_images(connection, account_id, [image_id]).get(image_id)
-
-
-def get_images(
-    connection: psycopg.Connection[Any], account_id: str, image_ids: Sequence[UUID]
-) -> dict[UUID, ImageRow]:
-    """Those of the images that this account has."""
-    parameters = {"account_id": account_id, "ids": list(image_ids)}
-    return {row.id: row for row in _rows(connection, ImageRow, _IMAGES_BY_ID, parameters)}
-
-
-def images_of(
-    connection: psycopg.Connection[Any], account_id: str, generations: Sequence[GenerationRow]
-) -> dict[UUID, list[ImageRow]]:
-    """The images of each of the account's generations, in order; without any, an empty list."""
-    images: dict[UUID, list[ImageRow]] = {each.id: [] for each in generations}
-    charges = [each.end_position for each in generations if each.outcome == "succeeded"]
-    if charges:
-        parameters = {"account_id": account_id, "charges": charges}
-        for row in _rows(connection, ImageRow, _IMAGES_OF, parameters):
-            images[row.generation_id].append(row)
-    return images
 
 
 def _rows(
@@ -288,10 +186,11 @@ def _utc(value: Any) -> Any:
 
 
 def _before(position: int | None) -> int:
-    return _BIGINT_MAX if position is None else position
+    return BIGINT_MAX if position is None else position
 
 
-def _limit(limit: int) -> int:
+def checked_limit(limit: int) -> int:
+    """The limit. Raises `ValueError` where it is none of a page."""
     if not 1 <= limit <= LIMIT_MAX:
         raise ValueError(f"limit must lie in 1..{LIMIT_MAX}")
     return limit

@@ -14,7 +14,7 @@ from api.http import slots
 from api.images import archive
 from api_client import Api
 from problems import fields, refused
-from projections.reads import get_image
+from projections.images import get_image
 
 URL = "/v1/images/download"
 HOSTILE = '../..\u202e<script>"|\\CON 梦🎨\u200d:'

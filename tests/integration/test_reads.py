@@ -21,20 +21,14 @@ from ledger.commands import GrantTokens, OpenAccount, ReleaseGeneration
 from ledger.facts import StoredReference, TokensConsumed
 from ledger.identity import new_id
 from ledger.ledger import Ledger
-from projections import level, reads
+from projections import images, level, reads
 from projections.advance import advance
 from projections.errors import ViewsBehindError
 from projections.failures import failures
+from projections.images import ImageRow, get_image, images_of, list_images
 from projections.level import ensure_level, lag
 from projections.projector import Projector
-from projections.reads import (
-    ImageRow,
-    get_image,
-    images_of,
-    list_generations,
-    list_images,
-    list_transactions,
-)
+from projections.reads import list_generations, list_transactions
 
 Connection = psycopg.Connection[Any]
 Row = TypeVar("Row")
@@ -311,7 +305,7 @@ def test_every_read_goes_by_an_index(database: Database) -> None:
         ]
         cases += [
             (
-                reads._IMAGE_PAGE,
+                images._FILTERED_PAGE,
                 image | {"favorite": favorite, "title": title},
                 # A few favorites are found sooner from their own side.
                 "favorites_pkey" if favorite else "images_account_id_position_idx",
@@ -320,9 +314,9 @@ def test_every_read_goes_by_an_index(database: Database) -> None:
             for title in (None, "%7%")
         ]
         cases += [
-            (reads._IMAGES_BY_ID, {"account_id": "account-7", "ids": ids}, "images_pkey"),
+            (images._BY_ID, {"account_id": "account-7", "ids": ids}, "images_pkey"),
             (
-                reads._IMAGES_OF,
+                images._BY_CHARGE,
                 {"account_id": "account-7", "charges": [15_000]},
                 "images_account_id_position_idx",
             ),

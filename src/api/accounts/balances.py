@@ -1,23 +1,24 @@
 """What the caller has, and who the caller is."""
 
-from litestar import get
+from litestar import Response, get
 from litestar.di import NamedDependency
 
 from api.accounts.numbers import Numbers, known, numbers_of
 from api.accounts.store import profile_of
 from api.connection import Connection
+from api.http.auth import current
+from api.http.bodies import StrictRequest
+from api.http.often import OftenAsked
 from api.http.principals import Principal
 from api.http.schemas import Balance, Me
 from api.openapi.documented import refusals
 from api.services import Services
 
 
-@get("/balance", summary="My tokens", responses=refusals())
-async def balance(
-    services: NamedDependency[Services], caller: NamedDependency[Principal]
-) -> Balance:
+@OftenAsked("/balance", http_method="GET", summary="My tokens", responses=refusals())
+async def balance(request: StrictRequest) -> Response[Balance]:
     """All of it at one position of the log, never older than what was acknowledged."""
-    return await balance_of(services, caller.account)
+    return Response(await balance_of(request.services, current(request).account))
 
 
 @get("/me", summary="Who I am", responses=refusals())

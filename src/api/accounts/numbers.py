@@ -3,15 +3,26 @@
 from collections.abc import Sequence
 
 import msgspec
+from psycopg.rows import tuple_row
 
 from api.connection import Connection
 from api.problems.refusals import NotFoundError
-from ledger import snapshots
 
-_POSITIONS = """
-SELECT e.account_id, e.position
-FROM unnest(%s::text[], %s::bigint[]) AS a (account_id, version)
-JOIN ledger_events AS e USING (account_id, version)"""
+# Each fact carries the numbers after it: the last one tells them. Only membership has its own.
+_NUMBERS = """
+SELECT asked.account_id, coalesce((
+           SELECT (data ->> 'is_member')::boolean FROM ledger_facts AS f
+           WHERE f.account_id = asked.account_id AND type = 'membership_changed'
+           ORDER BY version DESC LIMIT 1
+       ), (
+           SELECT (data ->> 'is_member')::boolean FROM ledger_facts AS f
+           WHERE f.account_id = asked.account_id AND version = 1
+       ), false), last.settled, last.held, last.position
+FROM unnest(%s::text[]) AS asked (account_id)
+CROSS JOIN LATERAL (
+    SELECT settled, held, position FROM ledger_events AS e
+    WHERE e.account_id = asked.account_id ORDER BY version DESC LIMIT 1
+) AS last"""
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +53,12 @@ def known(numbers: Numbers | None) -> Numbers:
 
 def numbers_of_all(connection: Connection, account_ids: Sequence[str]) -> list[Numbers | None]:
     """The accounts now, in their order; None for one that is not open."""
-    accounts = snapshots.load(connection, list(dict.fromkeys(account_ids)))
-    opened = [account for account in accounts.values() if account.is_open]
-    # The place of the very event that the numbers follow from: it never changes.
-    asked = ([a.account_id for a in opened], [a.version for a in opened])
-    positions = dict(connection.execute(_POSITIONS, asked, prepare=True).fetchall())
-    found = {
-        account.account_id: Numbers(
-            is_member=account.is_member,
-            settled=account.settled,
-            held=account.held,
-            position=positions[account.account_id],
-        )
-        for account in opened
-    }
+    asked = list(dict.fromkeys(account_ids))
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        found = {
+            account_id: Numbers(is_member=is_member, settled=settled, held=held, position=position)
+            for account_id, is_member, settled, held, position in cursor.execute(
+                _NUMBERS, (asked,), prepare=True
+            )
+        }
     return [found.get(account_id) for account_id in account_ids]

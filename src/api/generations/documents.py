@@ -21,7 +21,8 @@ from api.texts.wording import FAILURES
 from generation.leases import Step
 from ledger.entry import Entry
 from ledger.facts import FailureReason, GenerationFailed, GenerationRequested, TokensConsumed
-from projections.reads import GenerationRow, ImageRow, Status
+from projections.images import ImageRow
+from projections.reads import GenerationRow, Status
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,8 +31,9 @@ from api.storing import LINK_SECONDS
 from api.texts.i18n import Locale
 from generation.leases import steps_of
 from ledger.commands import ReleaseGeneration, Submission
+from projections.images import images_of
 from projections.level import ensure_level
-from projections.reads import GenerationRow, Status, images_of, list_generations
+from projections.reads import GenerationRow, Status, list_generations
 
 
 @OftenAsked(

@@ -24,8 +24,8 @@ from api.problems.refusals import ExportCutError, NotFoundError
 from api.services import Services
 from api.texts.i18n import msg
 from generation.storage import Storage, content_disposition, file_name
+from projections.images import ImageRow, get_images
 from projections.level import ensure_level
-from projections.reads import ImageRow, get_images
 
 IMAGES_MAX = 100
 """With so many ids the address has 4 kB, which everything on the way takes."""

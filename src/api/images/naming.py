@@ -1,7 +1,7 @@
 """What an image is called where it is saved as a file."""
 
 from generation.objects import EXTENSIONS
-from projections.reads import ImageRow
+from projections.images import ImageRow
 
 
 def download_name(row: ImageRow) -> str:

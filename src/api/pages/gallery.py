@@ -9,14 +9,9 @@ from api.generations.documents import image_of_row
 from api.http.schemas import Image
 from api.pages.shapes import nearest_ratio
 from api.services import Services
+from projections.images import ImageRow, images_of, list_images
 from projections.level import ensure_level
-from projections.reads import (
-    GenerationRow,
-    ImageRow,
-    get_generations,
-    images_of,
-    list_images,
-)
+from projections.reads import GenerationRow, get_generations
 
 _VIEWS = ("images", "generations")
 

@@ -9,6 +9,7 @@ from litestar.response import Template
 from api.http.schemas import AspectRatio
 from api.pages.rendering import page
 from api.pages.viewer import Viewer
+from api.prompts.shown import Asked
 from api.prompts.store import PromptPage
 from api.services import Services
 from ledger.decide import COUNT_MAX
@@ -24,13 +25,13 @@ async def show(
     viewer: NamedDependency[Viewer],
 ) -> Template:
     """The catalogue is there without script; asking needs it."""
-    prompts = await services.prompt_pages.get(PromptPage(None, None, None, PROMPTS_MAX))
+    shown = await services.prompts.get(Asked(PromptPage(None, None, None, PROMPTS_MAX), None))
     return page(
         request,
         services,
         "generate.html",
         viewer,
-        prompts=prompts,
+        prompts=shown.rows,
         counts=range(1, COUNT_MAX + 1),
         ratios=get_args(AspectRatio),
         bytes_max=services.settings.reference_max_bytes,

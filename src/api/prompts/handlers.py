@@ -3,17 +3,20 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import delete, get, patch, post
+from litestar import Response, delete, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from api.http.auth import requires
+from api.http.auth import current, requires
+from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, ONE_LINE, QUERY_CHARACTERS_MAX, PromptId, is_id
+from api.http.often import OftenAsked
 from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import ConflictError, NotFoundError
 from api.prompts import store as prompt_store
+from api.prompts.shown import Asked
 from api.prompts.store import PromptPage, PromptRow, PromptText
 from api.services import Services
 from api.texts.i18n import msg
@@ -74,26 +77,28 @@ QueryText = Annotated[
 ]
 
 
-@get(summary="Prompts", responses=refusals("INVALID_INPUT"))
+@OftenAsked(http_method="GET", summary="Prompts", responses=refusals("INVALID_INPUT"))
 async def list_all(
     *,
-    services: NamedDependency[Services],
-    caller: NamedDependency[Principal],
+    request: StrictRequest,
     category: QueryText = None,
     q: QueryText = None,
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
-) -> Page[Prompt]:
+) -> Response[Page[Prompt]]:
     """Newest first; `q` is a part of the title or the description."""
     listing = Listing("prompts", category=category, q=q)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
-    rows = await services.prompt_pages.get(PromptPage(category, q, before, limit + 1))
-    member = False
-    if caller.account_id is not None:
-        numbers = await services.numbers.get(caller.account_id)
-        member = numbers is not None and numbers.is_member
-    return listing.page(
-        rows, limit, lambda row: _prompt(row, caller, is_member=member), lambda row: (row.ordinal,)
+    caller = current(request)
+    page = PromptPage(category, q, before, limit + 1)
+    rows, is_member = await request.services.prompts.get(Asked(page, caller.account_id))
+    return Response(
+        listing.page(
+            rows,
+            limit,
+            lambda row: _prompt(row, caller, is_member=is_member),
+            lambda row: (row.ordinal,),
+        )
     )
 
 

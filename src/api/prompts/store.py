@@ -88,7 +88,7 @@ def list_prompts(connection: Connection, page: PromptPage) -> list[PromptRow]:
         "before": _BIGINT_MAX if page.before is None else page.before,
     }
     with connection.cursor(row_factory=class_row(PromptRow)) as cursor:
-        return cursor.execute(_PAGE, values).fetchall()
+        return cursor.execute(_PAGE, values, prepare=True).fetchall()
 
 
 def create(connection: Connection, prompt_id: str, text: PromptText, actor: str) -> bool:

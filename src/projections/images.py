@@ -1,0 +1,180 @@
+"""Reading the view of images: the gallery in pages, newest first, and single ones.
+
+`before` is where the last page ended, exclusive, so pages stay right while new rows arrive.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg.rows import tuple_row
+
+from ledger.facts import ImageRecord
+from projections.reads import BIGINT_MAX, GenerationRow, checked_limit, containing
+
+INTEGER_MAX = 2**31 - 1
+
+# The images of a charge stand in one fact, which is read once for all of them and sent as it is.
+_CHARGES = """
+    SELECT page.position, page.title, page.ordinals, page.favorites, charge.at,
+           asked.fact_id AS generation_id, asked.data -> 'prompt' ->> 'id' AS prompt_id,
+           charge.data ->> 'images' AS images
+    FROM (
+        SELECT position, min(title) AS title, array_agg(ordinal) AS ordinals,
+               array_agg(ordinal) FILTER (WHERE favorite) AS favorites
+        FROM ({found}) AS found GROUP BY position
+    ) AS page
+    JOIN ledger_facts AS charge ON charge.position = page.position
+    JOIN ledger_facts AS asked ON asked.fact_id = (charge.data ->> 'generation_id')::uuid"""
+# A join, since a subquery for the column is planned as one hash of everybody's favorites.
+_IMAGES_OF = """
+            SELECT i.position, i.ordinal, i.title, f.image_id IS NOT NULL AS favorite
+            FROM images AS i
+            LEFT JOIN favorites AS f ON f.account_id = i.account_id AND f.image_id = i.id
+            WHERE i.account_id = {account_id}"""
+_PAGE_OF = (
+    _IMAGES_OF
+    + """ AND (i.position, i.ordinal) < ({position}, {ordinal}) {filters}
+            ORDER BY i.position DESC, i.ordinal DESC LIMIT {limit}"""
+)
+_FILTERS = """
+                AND (%(favorite)s::boolean IS NULL OR (f.image_id IS NOT NULL) = %(favorite)s)
+                AND (%(title)s::text IS NULL OR i.title ILIKE %(title)s)"""
+PAGE = _CHARGES.format(found=_PAGE_OF)
+"""The charges of a page, in no order, of what `charges_of` reads: with four places and filters."""
+
+_FILTERED_PAGE = PAGE.format(
+    account_id="%(account_id)s",
+    position="%(position)s",
+    ordinal="%(ordinal)s",
+    limit="%(limit)s",
+    filters=_FILTERS,
+).encode()
+_OWN = _IMAGES_OF.format(account_id="%(account_id)s")
+_BY_ID = _CHARGES.format(found=f"{_OWN} AND i.id = ANY (%(ids)s)").encode()
+_BY_CHARGE = _CHARGES.format(found=f"{_OWN} AND i.position = ANY (%(charges)s)").encode()
+
+_decode = msgspec.json.Decoder(tuple[ImageRecord, ...]).decode
+
+
+class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that was charged for; `ordinal` counts from 1 within its generation."""
+
+    id: UUID
+    generation_id: UUID
+    account_id: str
+    position: int
+    ordinal: int
+    prompt_id: str
+    title: str
+    key: str
+    thumbnail_key: str
+    sha256: str
+    mime_type: str
+    width: int
+    height: int
+    bytes: int
+    model: str
+    created_at: datetime
+    favorite: bool
+
+
+def list_images(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    *,
+    favorite: bool | None = None,
+    q: str | None = None,
+    before: tuple[int, int] | None = None,
+    limit: int,
+) -> list[ImageRow]:
+    """List at most `limit` images below `before` (position, ordinal).
+
+    `q` is a part of the title, in any case; its characters stand for themselves.
+    """
+    position, ordinal = before or (BIGINT_MAX, INTEGER_MAX)
+    parameters = {
+        "position": position,
+        "ordinal": ordinal,
+        "favorite": favorite,
+        "title": None if q is None else containing(q),
+        "limit": checked_limit(limit),
+    }
+    return _rows(connection, account_id, _FILTERED_PAGE, parameters)
+
+
+def get_image(
+    connection: psycopg.Connection[Any], account_id: str, image_id: UUID
+) -> ImageRow | None:
+    """The image, or None where this account has none of that id."""
+    return get_images(connection, account_id, [image_id]).get(image_id)
+
+
+def get_images(
+    connection: psycopg.Connection[Any], account_id: str, image_ids: Sequence[UUID]
+) -> dict[UUID, ImageRow]:
+    """Those of the images that this account has."""
+    rows = _rows(connection, account_id, _BY_ID, {"ids": list(image_ids)})
+    return {row.id: row for row in rows}
+
+
+def images_of(
+    connection: psycopg.Connection[Any], account_id: str, generations: Sequence[GenerationRow]
+) -> dict[UUID, list[ImageRow]]:
+    """The images of each of the account's generations, in order; without any, an empty list."""
+    images: dict[UUID, list[ImageRow]] = {each.id: [] for each in generations}
+    charges = [each.end_position for each in generations if each.outcome == "succeeded"]
+    if charges:
+        rows = _rows(connection, account_id, _BY_CHARGE, {"charges": charges})
+        for row in reversed(rows):
+            images[row.generation_id].append(row)
+    return images
+
+
+def newest_first(account_id: str, charges: Iterable[Sequence[Any]]) -> list[ImageRow]:
+    """The account's images, of rows with the columns of `PAGE`."""
+    rows = []
+    for charge in sorted(charges, key=itemgetter(0), reverse=True):  # by position
+        position, title, ordinals, favorites, at, generation_id, prompt_id, images = charge
+        records = _decode(images)
+        created_at = at.astimezone(UTC)
+        for ordinal in sorted(ordinals, reverse=True):
+            record = records[ordinal - 1]
+            rows.append(
+                ImageRow(
+                    id=record.id,
+                    generation_id=generation_id,
+                    account_id=account_id,
+                    position=position,
+                    ordinal=ordinal,
+                    prompt_id=prompt_id,
+                    title=title,
+                    key=record.key,
+                    thumbnail_key=record.thumbnail_key,
+                    sha256=record.sha256,
+                    mime_type=record.mime_type,
+                    width=record.width,
+                    height=record.height,
+                    bytes=record.bytes,
+                    model=record.model,
+                    created_at=created_at,
+                    favorite=favorites is not None and ordinal in favorites,
+                )
+            )
+    return rows
+
+
+def _rows(
+    connection: psycopg.Connection[Any],
+    account_id: str,
+    statement: bytes,
+    parameters: dict[str, Any],
+) -> list[ImageRow]:
+    values = parameters | {"account_id": account_id}
+    # Not prepared: one plan for every account would sort all that a long one has for each page.
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return newest_first(account_id, cursor.execute(statement, values, prepare=False))
