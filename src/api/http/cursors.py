@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -49,9 +50,14 @@ class Listing:
     """
 
     def __init__(self, name: str, /, **filters: Any) -> None:
-        given = {key: value for key, value in filters.items() if value is not None}
-        digest = hashlib.sha256(msgspec.json.encode((name, given), order="deterministic")).digest()
-        self._mark = base64.b64encode(digest[:MARK_BYTES]).decode()
+        self._name = name
+        self._filters = filters
+
+    @cached_property
+    def _mark(self) -> str:
+        given = {key: value for key, value in self._filters.items() if value is not None}
+        list_of = msgspec.json.encode((self._name, given), order="deterministic")
+        return base64.b64encode(hashlib.sha256(list_of).digest()[:MARK_BYTES]).decode()
 
     def cursor(self, *places: int | str) -> str:
         """The cursor that stands for those places."""
