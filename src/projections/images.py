@@ -61,26 +61,29 @@ _BY_CHARGE = _CHARGES.format(found=f"{_OWN} AND i.position = ANY (%(charges)s)")
 _decode = msgspec.json.Decoder(tuple[ImageRecord, ...]).decode
 
 
-class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that was charged for; `ordinal` counts from 1 within its generation."""
+class Charge(msgspec.Struct, frozen=True):
+    """What the images of one generation have in common; `position` is the charge's."""
 
-    id: UUID
-    generation_id: UUID
     account_id: str
     position: int
-    ordinal: int
+    at: datetime
+    generation_id: UUID
     prompt_id: str
     title: str
-    key: str
-    thumbnail_key: str
-    sha256: str
-    mime_type: str
-    width: int
-    height: int
-    bytes: int
-    model: str
-    created_at: datetime
+
+
+class ImageRow(msgspec.Struct, frozen=True):
+    """An image that was charged for; `ordinal` counts from 1 within its generation."""
+
+    charge: Charge
+    ordinal: int
+    record: ImageRecord
     favorite: bool
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands in the gallery, as `before` takes it."""
+        return self.charge.position, self.ordinal
 
 
 def list_images(
@@ -119,7 +122,7 @@ def get_images(
 ) -> dict[UUID, ImageRow]:
     """Those of the images that this account has."""
     rows = _rows(connection, account_id, _BY_ID, {"ids": list(image_ids)})
-    return {row.id: row for row in rows}
+    return {row.record.id: row for row in rows}
 
 
 def images_of(
@@ -131,40 +134,26 @@ def images_of(
     if charges:
         rows = _rows(connection, account_id, _BY_CHARGE, {"charges": charges})
         for row in reversed(rows):
-            images[row.generation_id].append(row)
+            images[row.charge.generation_id].append(row)
     return images
 
 
 def newest_first(account_id: str, charges: Iterable[Sequence[Any]]) -> list[ImageRow]:
     """The account's images, of rows with the columns of `PAGE`."""
     rows = []
-    for charge in sorted(charges, key=itemgetter(0), reverse=True):  # by position
-        position, title, ordinals, favorites, at, generation_id, prompt_id, images = charge
+    for columns in sorted(charges, key=itemgetter(0), reverse=True):  # by position
+        position, title, ordinals, favorites, at, generation_id, prompt_id, images = columns
+        charge = Charge(account_id, position, at.astimezone(UTC), generation_id, prompt_id, title)
         records = _decode(images)
-        created_at = at.astimezone(UTC)
-        for ordinal in sorted(ordinals, reverse=True):
-            record = records[ordinal - 1]
-            rows.append(
-                ImageRow(
-                    id=record.id,
-                    generation_id=generation_id,
-                    account_id=account_id,
-                    position=position,
-                    ordinal=ordinal,
-                    prompt_id=prompt_id,
-                    title=title,
-                    key=record.key,
-                    thumbnail_key=record.thumbnail_key,
-                    sha256=record.sha256,
-                    mime_type=record.mime_type,
-                    width=record.width,
-                    height=record.height,
-                    bytes=record.bytes,
-                    model=record.model,
-                    created_at=created_at,
-                    favorite=favorites is not None and ordinal in favorites,
-                )
+        rows += [
+            ImageRow(
+                charge,
+                ordinal,
+                records[ordinal - 1],
+                favorites is not None and ordinal in favorites,
             )
+            for ordinal in sorted(ordinals, reverse=True)
+        ]
     return rows
 
 

@@ -38,7 +38,7 @@ def key_of(api: Api, image: Any) -> str:
         ).fetchone() or ("",)
         row = get_image(connection, account_id, UUID(image["id"]))
     assert row
-    return row.key
+    return row.record.key
 
 
 def download(user: httpx.Client, images: list[Any]) -> httpx.Response:

@@ -90,6 +90,14 @@ def told(row: msgspec.Struct) -> dict[str, Any]:
     }
 
 
+def told_image(row: ImageRow) -> dict[str, Any]:
+    """The same of an image, with what it has in common with others of its charge."""
+    said = msgspec.structs.asdict(row.record) | msgspec.structs.asdict(row.charge)
+    del said["response_id"], said["usage"]
+    at = said.pop("at")
+    return said | {"ordinal": row.ordinal, "favorite": row.favorite, "created_at": at}
+
+
 def test_pages_hold_the_account_s_rows_newest_first(
     ledger: Ledger, connection: Connection, database: Database, seed: int
 ) -> None:
@@ -111,16 +119,16 @@ def test_pages_hold_the_account_s_rows_newest_first(
         assert [told(row) for row in generations] == expected["generations"]
         images = pages(
             partial(list_images, connection, account_id, limit=3),
-            attrgetter("position", "ordinal"),
+            attrgetter("place"),
         )
-        assert [told(row) for row in images] == [
+        assert [told_image(row) for row in images] == [
             r | {"favorite": False} for r in expected["images"]
         ]
         of = images_of(connection, account_id, generations)
         assert list(of) == [row.id for row in generations]
-        ascending = sorted(images, key=lambda row: (row.position, row.ordinal))
+        ascending = sorted(images, key=attrgetter("place"))
         for generation_id, found in of.items():
-            assert found == [row for row in ascending if row.generation_id == generation_id]
+            assert found == [row for row in ascending if row.charge.generation_id == generation_id]
 
 
 def test_a_page_stays_right_while_newer_rows_arrive(ledger: Ledger, connection: Connection) -> None:
@@ -152,10 +160,10 @@ def test_rows_tell_what_happened(ledger: Ledger, connection: Connection) -> None
     (generation,) = list_generations(connection, "a", limit=10)
     assert (generation.outcome, generation.end_position) == ("succeeded", entry.position)
     second, first = list_images(connection, "a", limit=10)
-    assert [first.id, second.id] == [image.id for image in entry.fact.images]
-    assert (first.ordinal, second.ordinal, first.title) == (1, 2, "星空夜景")
-    assert get_image(connection, "a", first.id) == first
-    assert get_image(connection, "b", first.id) is None
+    assert (first.record, second.record) == entry.fact.images
+    assert (first.ordinal, second.ordinal, first.charge.title) == (1, 2, "星空夜景")
+    assert get_image(connection, "a", first.record.id) == first
+    assert get_image(connection, "b", first.record.id) is None
     assert get_image(connection, "a", new_id()) is None
     assert images_of(connection, "a", [generation]) == {generation_id: [first, second]}
     assert images_of(connection, "b", [generation]) == {generation_id: []}
@@ -235,7 +243,7 @@ def test_images_by_part_of_the_title(
         charge(ledger, title=title)
     advance(connection)
     found = list_images(connection, "a", q=q, limit=10)
-    assert [row.title for row in found] == (titles or []), q
+    assert [row.charge.title for row in found] == (titles or []), q
 
 
 def test_images_that_are_favorites(ledger: Ledger, connection: Connection) -> None:
@@ -248,18 +256,18 @@ def test_images_that_are_favorites(ledger: Ledger, connection: Connection) -> No
     # Another account's liking says nothing here.
     connection.execute(
         "INSERT INTO favorites (account_id, image_id) VALUES ('a', %s), ('b', %s)",
-        [images[1].id, images[2].id],
+        [images[1].record.id, images[2].record.id],
     )
 
     def ids(rows: list[ImageRow]) -> list[UUID]:
-        return [row.id for row in rows]
+        return [row.record.id for row in rows]
 
-    assert ids(list_images(connection, "a", favorite=True, limit=10)) == [images[1].id]
+    assert ids(list_images(connection, "a", favorite=True, limit=10)) == [images[1].record.id]
     assert ids(list_images(connection, "a", favorite=False, limit=10)) == [
-        images[0].id,
-        images[2].id,
+        images[0].record.id,
+        images[2].record.id,
     ]
-    found = get_image(connection, "a", images[1].id)
+    found = get_image(connection, "a", images[1].record.id)
     assert found
     assert found.favorite
 

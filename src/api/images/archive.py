@@ -105,13 +105,14 @@ def _archive(storage: Storage, rows: list[ImageRow]) -> Any:
     for number, row in enumerate(rows, 1):
         # The number makes the name unique: what follows it may be cut, or look like another's.
         name = file_name(f"{number:0{digits}}-{download_name(row)}")
-        archive.add(_bytes_of(storage, row), name, size=row.bytes)
+        archive.add(_bytes_of(storage, row), name, size=row.record.bytes)
     return archive
 
 
 def _bytes_of(storage: Storage, row: ImageRow) -> Iterator[bytes]:
-    for offset in range(0, row.bytes, CHUNK_BYTES):
-        yield storage.get(row.key, offset=offset, length=min(CHUNK_BYTES, row.bytes - offset))
+    key, size = row.record.key, row.record.bytes
+    for offset in range(0, size, CHUNK_BYTES):
+        yield storage.get(key, offset=offset, length=min(CHUNK_BYTES, size - offset))
 
 
 async def _pieces(services: Services, archive: Iterator[bytes]) -> AsyncIterator[bytes]:

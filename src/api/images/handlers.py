@@ -59,9 +59,7 @@ async def list_mine(
         rows = await services.image_pages.get(ImagePage(account_id, before, limit + 1))
     if rows is None:  # what takes longer is nobody else's wait
         rows = await services.threads.read_view(read)
-    return Response(
-        listing.page(rows, limit, image_of_row, lambda row: (row.position, row.ordinal))
-    )
+    return Response(listing.page(rows, limit, image_of_row, lambda row: row.place))
 
 
 @get("/{image_id:uuid}", summary="One image", responses=refusals("NOT_FOUND"))
@@ -113,7 +111,7 @@ async def content(
 ) -> Redirect:
     """Unchanged: they hash to `sha256`."""
     row = await _find(services, caller, image_id)
-    return _redirect(services, row.key, row.mime_type)
+    return _redirect(services, row.record.key, row.record.mime_type)
 
 
 @get(
@@ -130,7 +128,7 @@ async def thumbnail(
 ) -> Redirect:
     """At most 512 px on the long side."""
     row = await _find(services, caller, image_id)
-    return _redirect(services, row.thumbnail_key, "image/webp")
+    return _redirect(services, row.record.thumbnail_key, "image/webp")
 
 
 @get(
@@ -147,7 +145,7 @@ async def download(
 ) -> Redirect:
     """With `Content-Disposition: attachment`."""
     row = await _find(services, caller, image_id)
-    return _redirect(services, row.key, row.mime_type, download_name(row))
+    return _redirect(services, row.record.key, row.record.mime_type, download_name(row))
 
 
 async def _find(services: Services, caller: Principal, image_id: UUID) -> ImageRow:

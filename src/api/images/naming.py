@@ -6,4 +6,5 @@ from projections.images import ImageRow
 
 def download_name(row: ImageRow) -> str:
     """By its title, with a piece of its id; still to be made safe for where it goes."""
-    return f"{row.title}-{str(row.id)[-8:]}.{EXTENSIONS.get(row.mime_type, 'bin')}"
+    record = row.record
+    return f"{row.charge.title}-{str(record.id)[-8:]}.{EXTENSIONS.get(record.mime_type, 'bin')}"

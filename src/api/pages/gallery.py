@@ -53,11 +53,11 @@ def read_roll(
             connection, account_id, favorite=favorite, q=q, before=before, limit=limit + 1
         )
         kept = rows[:limit]
-        made = get_generations(connection, account_id, {row.generation_id for row in kept})
+        made = get_generations(connection, account_id, {row.charge.generation_id for row in kept})
     more = len(rows) > limit
     return Roll(
-        shots=[_shot(row, made.get(row.generation_id)) for row in kept],
-        end=(kept[-1].position, kept[-1].ordinal) if more else None,
+        shots=[_shot(row, made.get(row.charge.generation_id)) for row in kept],
+        end=kept[-1].place if more else None,
     )
 
 
@@ -71,6 +71,5 @@ def read_generation(services: Services, account_id: str, generation_id: UUID) ->
 
 
 def _shot(row: ImageRow, made: GenerationRow | None) -> Shot:
-    return Shot(
-        image=image_of_row(row), shape=nearest_ratio(row.width, row.height), generation=made
-    )
+    shape = nearest_ratio(row.record.width, row.record.height)
+    return Shot(image=image_of_row(row), shape=shape, generation=made)
