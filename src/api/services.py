@@ -25,7 +25,8 @@ from generation.storage import Storage
 from ledger.entry import Entry
 from ledger.ledger import Ledger
 from projections.images import ImageRow
-from projections.pages import BY_INDEX, ImagePage, list_image_pages
+from projections.pages import BY_INDEX, PageOf, list_image_pages, list_transaction_pages
+from projections.reads import TransactionRow
 
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
@@ -49,7 +50,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
     prompts: Gathered[prompts_shown.Asked, prompts_shown.Shown]
-    image_pages: Gathered[ImagePage, list[ImageRow] | None]
+    image_pages: Gathered[PageOf, list[ImageRow] | None]
+    transaction_pages: Gathered[PageOf, list[TransactionRow] | None]
     watcher: Watcher
     flights: Flights
     recent_keys: RecentKeys
@@ -122,6 +124,7 @@ def build_services(settings: Settings) -> Services:
         numbers=Gathered(states, numbers_of_all),
         prompts=Gathered(pages, prompts_shown.look),
         image_pages=Gathered(lists, list_image_pages),
+        transaction_pages=Gathered(lists, list_transaction_pages),
         watcher=Watcher(url),
         flights=Flights(),
         recent_keys=RecentKeys(),

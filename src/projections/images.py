@@ -16,8 +16,6 @@ from psycopg.rows import tuple_row
 from ledger.facts import ImageRecord
 from projections.reads import BIGINT_MAX, GenerationRow, checked_limit, containing
 
-INTEGER_MAX = 2**31 - 1
-
 # The images of a charge stand in one fact, which is read once for all of them and sent as it is.
 _CHARGES = """
     SELECT page.position, page.title, page.ordinals, page.favorites, charge.at,
@@ -99,7 +97,7 @@ def list_images(
 
     `q` is a part of the title, in any case; its characters stand for themselves.
     """
-    position, ordinal = before or (BIGINT_MAX, INTEGER_MAX)
+    position, ordinal = before or (BIGINT_MAX, BIGINT_MAX)
     parameters = {
         "position": position,
         "ordinal": ordinal,

@@ -1,20 +1,21 @@
 """Pages that many accounts ask for at the same time, read in one question, levelness included."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from ledger.facts import ACCOUNT_ID
-from projections.images import INTEGER_MAX, PAGE, ImageRow, newest_first
+from projections.images import PAGE, ImageRow, newest_first
 from projections.level import HEAD
-from projections.reads import BIGINT_MAX, checked_limit
+from projections.reads import BIGINT_MAX, LINES, TransactionRow, checked_limit, lines
 
 BY_INDEX = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off"
-    " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_sort=off -c jit=off"
+    " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off -c enable_sort=off"
+    " -c jit=off"
 )
 """Options of a connection for these questions: each has one plan, by index, for every account.
 
@@ -27,56 +28,76 @@ _ASKED = f"""
 SELECT page.*, asked.number, standing.is_level
 FROM unnest(
     string_to_array(%s, ','), string_to_array(%s, ',')::bigint[],
-    string_to_array(%s, ',')::integer[], string_to_array(%s, ',')::bigint[]
+    string_to_array(%s, ',')::bigint[], string_to_array(%s, ',')::bigint[]
 ) WITH ORDINALITY AS asked (account_id, position, ordinal, size, number)
 CROSS JOIN LATERAL (
     SELECT ({HEAD.format("asked.account_id")}) <= coalesce((
-        SELECT position FROM view_positions WHERE view = 'images'), 0) AS is_level
+        SELECT position FROM view_positions WHERE view = '{{view}}'), 0) AS is_level
+    OFFSET 0  -- once an account, not once a row
 ) AS standing
-LEFT JOIN LATERAL ({{}}) AS page ON standing.is_level"""  # noqa: S608 - constants
-_IMAGES = _ASKED.format(
-    PAGE.format(
-        account_id="asked.account_id",
-        position="asked.position",
-        ordinal="asked.ordinal",
-        limit="asked.size",
-        filters="",
-    )
-).encode()
+LEFT JOIN LATERAL ({{page}}) AS page ON standing.is_level"""  # noqa: S608 - constants
+_PLACES = {
+    "account_id": "asked.account_id",
+    "position": "asked.position",
+    "limit": "asked.size",
+    "filters": "",
+}
+_IMAGES = _ASKED.format(view="images", page=PAGE.format(**_PLACES, ordinal="asked.ordinal"))
+_TRANSACTIONS = _ASKED.format(view="transactions", page=LINES.format(**_PLACES))
+
+_Row = TypeVar("_Row")
 
 
-class ImagePage(NamedTuple):
-    """At most `limit` of the account's images below `before` (position, ordinal)."""
+class PageOf(NamedTuple):
+    """At most `limit` of the account's rows that stand before a position, and an ordinal in it."""
 
     account_id: str
-    before: tuple[int, int] | None
     limit: int
+    position: int | None = None
+    ordinal: int | None = None
 
 
 def list_image_pages(
-    connection: psycopg.Connection[Any], pages: Sequence[ImagePage]
+    connection: psycopg.Connection[Any], pages: Sequence[PageOf]
 ) -> list[list[ImageRow] | None]:
-    """The pages, each newest first, in the order of `pages`.
+    """The pages of galleries, each newest first, in the order of `pages`.
 
     None for one whose account has facts that the view has not folded yet: `ensure_level` helps.
     """
-    starts = [page.before or (BIGINT_MAX, INTEGER_MAX) for page in pages]
+    return _answers(
+        connection, _IMAGES, pages, lambda page, rows: newest_first(page.account_id, rows)
+    )
+
+
+def list_transaction_pages(
+    connection: psycopg.Connection[Any], pages: Sequence[PageOf]
+) -> list[list[TransactionRow] | None]:
+    """The pages of statements, in the same way."""
+    return _answers(connection, _TRANSACTIONS, pages, lambda _, rows: lines(rows))
+
+
+def _answers(
+    connection: psycopg.Connection[Any],
+    statement: str,
+    pages: Sequence[PageOf],
+    read: Callable[[PageOf, Sequence[Sequence[Any]]], list[_Row]],
+) -> list[list[_Row] | None]:
     parameters = (
         # An id with a comma in it would take its neighbours' places; nobody has such a one.
         ",".join(p.account_id if ACCOUNT_ID.fullmatch(p.account_id) else "" for p in pages),
-        ",".join(str(position) for position, _ in starts),
-        ",".join(str(ordinal) for _, ordinal in starts),
+        ",".join(str(BIGINT_MAX if p.position is None else p.position) for p in pages),
+        ",".join(str(BIGINT_MAX if p.ordinal is None else p.ordinal) for p in pages),
         ",".join(str(checked_limit(page.limit)) for page in pages),
     )
     behind: set[int] = set()
-    charges: dict[int, list[list[Any]]] = defaultdict(list)
+    found: dict[int, list[Sequence[Any]]] = defaultdict(list)
     with connection.cursor(row_factory=tuple_row) as cursor:
-        for *charge, number, is_level in cursor.execute(_IMAGES, parameters, prepare=True):
+        for *row, number, is_level in cursor.execute(statement.encode(), parameters, prepare=True):
             if not is_level:
                 behind.add(number)
-            elif charge[0] is not None:
-                charges[number].append(charge)
+            elif row[0] is not None:
+                found[number].append(row)
     return [
-        None if number in behind else newest_first(page.account_id, charges[number])
+        None if number in behind else read(page, found[number])
         for number, page in enumerate(pages, 1)
     ]

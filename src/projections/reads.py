@@ -3,14 +3,15 @@
 `before` is where the last page ended, exclusive, so pages stay right while new rows arrive.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import RowFactory, kwargs_row, tuple_row
 
 from ledger.facts import StoredReference
 
@@ -26,16 +27,22 @@ BIGINT_MAX = 2**63 - 1
 
 # A view's row holds what it is found by. What is only shown is read from the log, at the positions
 # that the rows found name: a page's worth of look-ups.
-_LINES = """
+LINES = """
 SELECT found.*, fact.fact_id AS id, fact.at AS created_at,
        (fact.data ->> 'generation_id')::uuid AS generation_id,
        asked.data -> 'prompt' ->> 'title' AS title,
        CASE found.type WHEN 'token_consumption' THEN 'generation'
             ELSE coalesce(fact.data ->> 'reason', 'revocation') END AS reason
-FROM ({}) AS found
+FROM (
+    SELECT position, account_id, type, amount, balance FROM transactions
+    WHERE account_id = {account_id} AND position < {position} {filters}
+    ORDER BY position DESC LIMIT {limit}
+) AS found
 JOIN ledger_facts AS fact ON fact.position = found.position
 LEFT JOIN ledger_facts AS asked ON asked.fact_id = (fact.data ->> 'generation_id')::uuid
 ORDER BY found.position DESC"""
+"""A page of the statement, of what `lines` reads: with three places and filters."""
+
 _GENERATION_ROWS = """
 SELECT found.*, asked.at AS created_at, ending.at AS ended_at,
        asked.data -> 'prompt' ->> 'id' AS prompt_id,
@@ -49,11 +56,12 @@ JOIN ledger_facts AS asked ON asked.position = found.position
 LEFT JOIN ledger_facts AS ending ON ending.position = found.end_position
 ORDER BY found.position DESC"""
 
-_TRANSACTIONS = _LINES.format("""
-    SELECT position, account_id, type, amount, balance FROM transactions
-    WHERE account_id = %(account_id)s AND position < %(before)s
-        AND (%(type)s::text IS NULL OR type = %(type)s)
-    ORDER BY position DESC LIMIT %(limit)s""").encode()
+_TRANSACTIONS = LINES.format(
+    account_id="%(account_id)s",
+    position="%(before)s",
+    filters="AND (%(type)s::text IS NULL OR type = %(type)s)",
+    limit="%(limit)s",
+).encode()
 _TRANSACTION_COUNT = b"""
 SELECT count(*) FROM transactions
 WHERE account_id = %(account_id)s AND position < %(before)s
@@ -74,6 +82,9 @@ _GENERATIONS = _GENERATION_ROWS.format(
     ORDER BY position DESC LIMIT %(limit)s"""  # noqa: S608 - constants
 ).encode()
 _GENERATIONS_BY_ID = _GENERATION_ROWS.format(f"{_GENERATIONS_OF} AND id = ANY (%(ids)s)").encode()
+
+
+_Row = TypeVar("_Row")
 
 
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +126,6 @@ class GenerationRow(msgspec.Struct, frozen=True, kw_only=True):
     end_position: int | None
 
 
-_Row = TypeVar("_Row", TransactionRow, GenerationRow)
-
-
 def list_transactions(
     connection: psycopg.Connection[Any],
     account_id: str,
@@ -128,7 +136,7 @@ def list_transactions(
 ) -> list[TransactionRow]:
     """List at most `limit` lines of the statement at positions below `before`."""
     bounds = {"account_id": account_id, "before": _before(before), "limit": checked_limit(limit)}
-    return _rows(connection, TransactionRow, _TRANSACTIONS, bounds | {"type": type})
+    return lines(_rows(connection, _TRANSACTIONS, bounds | {"type": type}, tuple_row))
 
 
 def count_transactions(
@@ -155,7 +163,7 @@ def list_generations(
 ) -> list[GenerationRow]:
     """List at most `limit` generations whose requests stand below `before`."""
     bounds = {"account_id": account_id, "before": _before(before), "limit": checked_limit(limit)}
-    return _rows(connection, GenerationRow, _GENERATIONS, bounds | {"status": status})
+    return _rows(connection, _GENERATIONS, bounds | {"status": status}, _GENERATION)
 
 
 def get_generations(
@@ -163,26 +171,55 @@ def get_generations(
 ) -> dict[UUID, GenerationRow]:
     """Those of the generations that this account has."""
     parameters = {"account_id": account_id, "ids": list(generation_ids)}
-    rows = _rows(connection, GenerationRow, _GENERATIONS_BY_ID, parameters)
+    rows = _rows(connection, _GENERATIONS_BY_ID, parameters, _GENERATION)
     return {row.id: row for row in rows}
+
+
+def lines(rows: Iterable[Sequence[Any]]) -> list[TransactionRow]:
+    """The lines of rows with the columns of `LINES`, newest first."""
+    found = []
+    for columns in sorted(rows, key=itemgetter(0), reverse=True):  # by position
+        position, account_id, kind, amount, balance, fact_id, at, *shown = columns
+        generation_id, title, reason = shown
+        line = TransactionRow(
+            position=position,
+            id=fact_id,
+            account_id=account_id,
+            type=kind,
+            amount=amount,
+            balance=balance,
+            reason=reason,
+            title=title,
+            generation_id=generation_id,
+            created_at=at.astimezone(UTC),
+        )
+        found.append(line)
+    return found
+
+
+def _generation(
+    *, reference: Any, created_at: datetime, ended_at: datetime | None, **columns: Any
+) -> GenerationRow:
+    return GenerationRow(
+        reference=msgspec.convert(reference, StoredReference | None),
+        created_at=created_at.astimezone(UTC),
+        ended_at=ended_at.astimezone(UTC) if ended_at else None,
+        **columns,
+    )
+
+
+_GENERATION = kwargs_row(_generation)
 
 
 def _rows(
     connection: psycopg.Connection[Any],
-    kind: type[_Row],
     statement: bytes,
     parameters: dict[str, Any],
+    factory: RowFactory[_Row],
 ) -> list[_Row]:
     # Not prepared: one plan for every account would sort all that a long one has for each page.
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return [
-            msgspec.convert({name: _utc(value) for name, value in row.items()}, kind)
-            for row in cursor.execute(statement, parameters, prepare=False)
-        ]
-
-
-def _utc(value: Any) -> Any:
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
+    with connection.cursor(row_factory=factory) as cursor:
+        return cursor.execute(statement, parameters, prepare=False).fetchall()
 
 
 def _before(position: int | None) -> int:

@@ -110,7 +110,11 @@ def test_with_its_database_gone_everything_is_503_until_it_is_back(
             (database.name,),
         )
         try:
-            for answer in (user.get("/v1/balance"), user.post("/v1/generations", json=BODY)):
+            lists = ("/v1/images", "/v1/images?favorite=true", "/v1/prompts", "/v1/transactions")
+            for answer in (
+                *map(user.get, ("/v1/balance", *lists)),
+                user.post("/v1/generations", json=BODY),
+            ):
                 refused(answer, 503, "UNAVAILABLE")
                 assert int(answer.headers["Retry-After"]) >= 1
                 assert "127.0.0.1" not in answer.text
@@ -127,7 +131,7 @@ def test_with_its_database_gone_everything_is_503_until_it_is_back(
         finally:
             allow("true")
         deadline = time.monotonic() + 30
-        while user.get("/v1/balance").status_code != 200:
+        while {user.get(path).status_code for path in ("/v1/balance", *lists)} != {200}:
             assert time.monotonic() < deadline, "it did not come back"
         assert user.post("/v1/generations", json=BODY).status_code == 202
         headers = {"Prefer": "wait=1"}

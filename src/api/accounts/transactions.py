@@ -18,6 +18,7 @@ from api.problems.field_errors import invalid
 from api.services import Services
 from api.texts.i18n import Locale, msg
 from api.texts.wording import describe_transaction
+from projections.pages import PageOf
 from projections.reads import TransactionRow, TransactionType
 
 JSON = "application/json"
@@ -60,9 +61,18 @@ async def list_mine(
     listing = Listing("transactions", account=caller.account, type=type)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
     size = limit or LIMIT_DEFAULT
-    rows = await services.threads.read_view(
-        lines_of, services, caller.account, type=type, before=before, limit=size + 1
-    )
+    rows = None
+    if type is None:
+        rows = await services.transaction_pages.get(PageOf(caller.account, size + 1, before))
+    if rows is None:  # nobody else waits for what may take longer
+        rows = await services.threads.read_view(
+            lines_of,
+            services,
+            caller.account,
+            type=type,
+            before=before,
+            limit=size + 1,
+        )
     return Response(
         listing.page(
             rows, size, lambda row: transaction_of(row, locale), lambda row: (row.position,)

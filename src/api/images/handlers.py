@@ -23,7 +23,7 @@ from api.services import Services
 from api.storing import LINK_SECONDS
 from projections.images import ImageRow, get_image, list_images
 from projections.level import ensure_level
-from projections.pages import ImagePage
+from projections.pages import PageOf
 
 _VIEWS = ("images",)
 _LIKE = "INSERT INTO favorites (account_id, image_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -56,8 +56,8 @@ async def list_mine(
 
     rows = None
     if favorite is None and q is None:
-        rows = await services.image_pages.get(ImagePage(account_id, before, limit + 1))
-    if rows is None:  # what takes longer is nobody else's wait
+        rows = await services.image_pages.get(PageOf(account_id, limit + 1, *(before or ())))
+    if rows is None:  # nobody else waits for what may take longer
         rows = await services.threads.read_view(read)
     return Response(listing.page(rows, limit, image_of_row, lambda row: row.place))
 
