@@ -8,7 +8,7 @@ from api.accounts.store import profile_of
 from api.connection import Connection
 from api.http.auth import current
 from api.http.bodies import StrictRequest
-from api.http.often import OftenAsked
+from api.http.often import Answer, OftenAsked
 from api.http.principals import Principal
 from api.http.schemas import Balance, Me
 from api.openapi.documented import refusals
@@ -18,7 +18,7 @@ from api.services import Services
 @OftenAsked("/balance", http_method="GET", summary="My tokens", responses=refusals())
 async def balance(request: StrictRequest) -> Response[Balance]:
     """All of it at one position of the log, never older than what was acknowledged."""
-    return Response(await balance_of(request.services, current(request).account))
+    return Answer(await balance_of(request.services, current(request).account))
 
 
 @get("/me", summary="Who I am", responses=refusals())

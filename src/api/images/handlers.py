@@ -12,7 +12,7 @@ from api.generations.documents import image_of_row
 from api.http.auth import current
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
-from api.http.often import OftenAsked
+from api.http.often import Answer, OftenAsked
 from api.http.principals import Principal
 from api.http.schemas import Image
 from api.images.naming import download_name
@@ -59,7 +59,7 @@ async def list_mine(
         rows = await services.image_pages.get(PageOf(account_id, limit + 1, *(before or ())))
     if rows is None:  # nobody else waits for what may take longer
         rows = await services.threads.read_view(read)
-    return Response(listing.page(rows, limit, image_of_row, lambda row: row.place))
+    return Answer(listing.page(rows, limit, image_of_row, lambda row: row.place))
 
 
 @get("/{image_id:uuid}", summary="One image", responses=refusals("NOT_FOUND"))

@@ -11,7 +11,7 @@ from api.http.auth import current, requires
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
 from api.http.ids import NO_NUL, ONE_LINE, QUERY_CHARACTERS_MAX, PromptId, is_id
-from api.http.often import OftenAsked
+from api.http.often import Answer, OftenAsked
 from api.http.principals import Principal
 from api.openapi.documented import refusals
 from api.problems.refusals import ConflictError, NotFoundError
@@ -92,7 +92,7 @@ async def list_all(
     caller = current(request)
     page = PromptPage(category, q, before, limit + 1)
     rows, is_member = await request.services.prompts.get(Asked(page, caller.account_id))
-    return Response(
+    return Answer(
         listing.page(
             rows,
             limit,
