@@ -1,7 +1,8 @@
 """Reading after an acknowledged write: never from a view that is behind it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -40,14 +41,15 @@ SELECT coalesce((SELECT position FROM ledger_events ORDER BY position DESC LIMIT
     - coalesce((SELECT min(position) FROM view_positions), 0)"""
 
 
-def ensure_level(
-    pool: ConnectionPool[Any],
+@contextmanager
+def at_level(
+    pool: ConnectionPool[psycopg.Connection[Any]],
     account_id: str,
     *,
     timeout_seconds: float = 5.0,
     views: Sequence[str] = VIEW_NAMES,
-) -> None:
-    """Return once `views` hold every event of the account that was committed before the call.
+) -> Iterator[psycopg.Connection[Any]]:
+    """A connection, once `views` hold every event of the account committed before the call.
 
     Waits briefly for a projector, then folds itself. Raises `ViewsBehindError` after
     `timeout_seconds`, or at once where a view has stopped and is not due to be tried again.
@@ -61,6 +63,7 @@ def ensure_level(
         with pool.connection() as connection:
             behind = _rows(connection, _BEHIND, parameters)
             if not behind:
+                yield connection
                 return
             # The account may go on growing; the call promises what it has had before.
             parameters["target"] = behind[0][1]

@@ -62,7 +62,7 @@ def list_image_pages(
 ) -> list[list[ImageRow] | None]:
     """The pages of galleries, each newest first, in the order of `pages`.
 
-    None for one whose account has facts that the view has not folded yet: `ensure_level` helps.
+    None for one whose account has facts that the view has not folded yet: `at_level` helps.
     """
     return _answers(
         connection, _IMAGES, pages, lambda page, rows: newest_first(page.account_id, rows)

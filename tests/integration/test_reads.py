@@ -26,7 +26,7 @@ from projections.advance import advance
 from projections.errors import ViewsBehindError
 from projections.failures import failures
 from projections.images import ImageRow, get_image, images_of, list_images
-from projections.level import ensure_level, lag
+from projections.level import at_level, lag
 from projections.projector import Projector
 from projections.reads import list_generations, list_transactions
 
@@ -356,8 +356,7 @@ def write_then_list(ledger: Ledger, pool: ConnectionPool[Connection], number: in
     for _ in range(2):
         asked = histories.request(account_id, cost=1)
         histories.record(ledger, asked)
-        ensure_level(pool, account_id, timeout_seconds=30)
-        with pool.connection() as connection:
+        with at_level(pool, account_id, timeout_seconds=30) as connection:
             newest = list_generations(connection, account_id, limit=100)
         assert asked.generation_id in {row.id for row in newest}
 
@@ -394,7 +393,7 @@ def test_a_list_after_a_write_shows_it_with_no_projector_running(
 def test_without_waiting_a_list_would_show_older_state(
     ledger: Ledger, pool: ConnectionPool[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "ensure_level", lambda *_, **__: None)
+    monkeypatch.setitem(globals(), "at_level", lambda pool, *_, **__: pool.connection())
     open_account(ledger, "a-0")
     with pytest.raises(AssertionError):
         write_then_list(ledger, pool, 0)
@@ -410,8 +409,10 @@ def test_an_account_that_is_level_does_not_wait_for_others(
     advance(connection)
     open_account(ledger, "b")
     monkeypatch.setattr(level, "advance", None)
-    ensure_level(pool, "a")
-    ensure_level(pool, "unheard-of")
+    with at_level(pool, "a"):
+        pass
+    with at_level(pool, "unheard-of"):
+        pass
     assert lag(connection) == 2
 
 
@@ -421,8 +422,8 @@ def test_views_that_cannot_be_brought_level_are_named_in_time(
     monkeypatch.setattr(level, "advance", lambda _: 0)
     open_account(ledger, "a")
     started = time.monotonic()
-    with pytest.raises(ViewsBehindError) as caught:
-        ensure_level(pool, "a", timeout_seconds=0.3)
+    with pytest.raises(ViewsBehindError) as caught, at_level(pool, "a", timeout_seconds=0.3):
+        pass
     assert 0.3 <= time.monotonic() - started < 3
     assert caught.value.views == ("balances", "generations", "images", "transactions")
 
@@ -434,10 +435,12 @@ def test_a_stopped_view_is_named_at_once_to_whoever_needs_it(
     with psycopg.connect(database.owner_url) as owner:
         owner.execute("ALTER TABLE transactions ADD CHECK (amount < 50)")
     started = time.monotonic()
-    with pytest.raises(ViewsBehindError) as caught:
-        ensure_level(pool, "a")
+    with pytest.raises(ViewsBehindError) as caught, at_level(pool, "a"):
+        pass
     assert time.monotonic() - started < 2
     assert caught.value.views == ("transactions",)
-    ensure_level(pool, "a", views=("generations", "images"))
+    with at_level(pool, "a", views=("generations", "images")):
+        pass
     # An account without events behind the fault goes on as ever.
-    ensure_level(pool, "b")
+    with at_level(pool, "b"):
+        pass

@@ -8,7 +8,7 @@ from api.problems.refusals import ExportCutError
 from api.services import Services
 from api.texts.i18n import Locale
 from api.texts.wording import describe_transaction
-from projections.level import ensure_level
+from projections.level import at_level
 from projections.reads import (
     LIMIT_MAX,
     TransactionRow,
@@ -40,8 +40,7 @@ def lines_of(
     limit: int,
 ) -> list[TransactionRow]:
     """At most `limit` lines, newest first, never less than what was acknowledged."""
-    ensure_level(services.pool, account_id, views=("transactions",))
-    with services.pool.connection() as connection:
+    with at_level(services.pool, account_id, views=("transactions",)) as connection:
         return list_transactions(connection, account_id, type=type, before=before, limit=limit)
 
 

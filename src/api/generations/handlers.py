@@ -32,7 +32,7 @@ from api.texts.i18n import Locale
 from generation.leases import steps_of
 from ledger.commands import ReleaseGeneration, Submission
 from projections.images import images_of
-from projections.level import ensure_level
+from projections.level import at_level
 from projections.reads import GenerationRow, Status, list_generations
 
 
@@ -125,8 +125,7 @@ async def list_mine(
     (before,) = listing.places(cursor, tuple[int]) or (None,)
 
     def read() -> Page[Generation]:
-        ensure_level(services.pool, account_id, views=("generations", "images"))
-        with services.pool.connection() as connection:
+        with at_level(services.pool, account_id, views=("generations", "images")) as connection:
             rows = list_generations(
                 connection, account_id, status=status, before=before, limit=limit + 1
             )

@@ -25,7 +25,7 @@ from api.services import Services
 from api.texts.i18n import msg
 from generation.storage import Storage, content_disposition, file_name
 from projections.images import ImageRow, get_images
-from projections.level import ensure_level
+from projections.level import at_level
 
 IMAGES_MAX = 100
 """With so many ids the address has 4 kB, which everything on the way takes."""
@@ -91,8 +91,7 @@ async def archive_of(services: Services, account_id: str, ids: Sequence[UUID] | 
 
 
 def _find(services: Services, account_id: str, ids: list[UUID]) -> list[ImageRow]:
-    ensure_level(services.pool, account_id, views=("images",))
-    with services.pool.connection() as connection:
+    with at_level(services.pool, account_id, views=("images",)) as connection:
         found = get_images(connection, account_id, ids)
     if len(found) < len(ids):
         raise NotFoundError

@@ -22,7 +22,7 @@ from api.prompts.handlers import QueryText
 from api.services import Services
 from api.storing import LINK_SECONDS
 from projections.images import ImageRow, get_image, list_images
-from projections.level import ensure_level
+from projections.level import at_level
 from projections.pages import PageOf
 
 _VIEWS = ("images",)
@@ -48,8 +48,7 @@ async def list_mine(
     before = listing.places(cursor, tuple[int, int])
 
     def read() -> list[ImageRow]:
-        ensure_level(services.pool, account_id, views=_VIEWS)
-        with services.pool.connection() as connection:
+        with at_level(services.pool, account_id, views=_VIEWS) as connection:
             return list_images(
                 connection, account_id, favorite=favorite, q=q, before=before, limit=limit + 1
             )
@@ -155,8 +154,7 @@ async def _find(services: Services, caller: Principal, image_id: UUID) -> ImageR
         with services.pool.connection() as connection:
             row = get_image(connection, account_id, image_id)
         if row is None:  # an image never changes: only where it is not there can the view be behind
-            ensure_level(services.pool, account_id, views=_VIEWS)
-            with services.pool.connection() as connection:
+            with at_level(services.pool, account_id, views=_VIEWS) as connection:
                 row = get_image(connection, account_id, image_id)
         return row
 

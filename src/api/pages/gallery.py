@@ -10,7 +10,7 @@ from api.http.schemas import Image
 from api.pages.shapes import nearest_ratio
 from api.services import Services
 from projections.images import ImageRow, images_of, list_images
-from projections.level import ensure_level
+from projections.level import at_level
 from projections.reads import GenerationRow, get_generations
 
 _VIEWS = ("images", "generations")
@@ -47,8 +47,7 @@ def read_roll(
     limit: int,
 ) -> Roll:
     """At most `limit` images, newest first."""
-    ensure_level(services.pool, account_id, views=_VIEWS)
-    with services.pool.connection() as connection:
+    with at_level(services.pool, account_id, views=_VIEWS) as connection:
         rows = list_images(
             connection, account_id, favorite=favorite, q=q, before=before, limit=limit + 1
         )
@@ -63,8 +62,7 @@ def read_roll(
 
 def read_generation(services: Services, account_id: str, generation_id: UUID) -> Roll:
     """All images of one generation, in their order; none where there is no such one."""
-    ensure_level(services.pool, account_id, views=_VIEWS)
-    with services.pool.connection() as connection:
+    with at_level(services.pool, account_id, views=_VIEWS) as connection:
         made = get_generations(connection, account_id, {generation_id})
         rows = images_of(connection, account_id, list(made.values())).get(generation_id, [])
     return Roll(shots=[_shot(row, made[generation_id]) for row in rows])

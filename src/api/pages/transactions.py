@@ -23,7 +23,7 @@ from api.pages.viewer import Viewer
 from api.services import Services
 from api.texts.i18n import Message, msg
 from api.texts.wording import describe_transaction
-from projections.level import ensure_level
+from projections.level import at_level
 from projections.reads import (
     GenerationRow,
     TransactionRow,
@@ -105,8 +105,7 @@ async def download(
 
 
 def _open(services: Services, account_id: str) -> list[GenerationRow]:
-    ensure_level(services.pool, account_id, views=("generations",))
-    with services.pool.connection() as connection:
+    with at_level(services.pool, account_id, views=("generations",)) as connection:
         found = [
             row
             for status in ("queued", "processing")
