@@ -4,9 +4,11 @@ Without them one caller, without a key, could fill the memory or sit on every co
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.http.one_write import OneWrite
 
 HEAD_BYTES_MAX = 65_536
 """Of a request line with its headers, or of trailers; what one read brings may come on top."""
@@ -27,7 +29,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         """Expect a head."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
         self._in_head = True
         self._expect_rest()
 
