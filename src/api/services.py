@@ -8,6 +8,7 @@ from psycopg_pool import ConnectionPool
 
 from api.accounts.numbers import Numbers, numbers_of_all
 from api.gathering import Gathered, Messenger
+from api.generations import listing as generations_listed
 from api.generations.before import Before, Question, look
 from api.generations.documents import Seen
 from api.generations.entering import Asking, Entered, enter
@@ -50,6 +51,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
     prompts: Gathered[prompts_shown.Asked, prompts_shown.Shown]
+    generation_pages: Gathered[PageOf, generations_listed.Listed | None]
     image_pages: Gathered[PageOf, list[ImageRow] | None]
     transaction_pages: Gathered[PageOf, list[TransactionRow] | None]
     watcher: Watcher
@@ -123,6 +125,7 @@ def build_services(settings: Settings) -> Services:
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),
         prompts=Gathered(pages, prompts_shown.look),
+        generation_pages=Gathered(lists, generations_listed.look),
         image_pages=Gathered(lists, list_image_pages),
         transaction_pages=Gathered(lists, list_transaction_pages),
         watcher=Watcher(url),

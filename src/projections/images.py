@@ -54,7 +54,13 @@ _FILTERED_PAGE = PAGE.format(
 ).encode()
 _OWN = _IMAGES_OF.format(account_id="%(account_id)s")
 _BY_ID = _CHARGES.format(found=f"{_OWN} AND i.id = ANY (%(ids)s)").encode()
-_BY_CHARGE = _CHARGES.format(found=f"{_OWN} AND i.position = ANY (%(charges)s)").encode()
+_BY_CHARGE = _CHARGES.format(
+    found="""
+            SELECT i.position, i.ordinal, i.title, f.image_id IS NOT NULL AS favorite
+            FROM unnest(%(accounts)s::text[], %(charges)s::bigint[]) AS own (account_id, position)
+            JOIN images AS i ON i.account_id = own.account_id AND i.position = own.position
+            LEFT JOIN favorites AS f ON f.account_id = i.account_id AND f.image_id = i.id"""
+).encode()
 
 _decode = msgspec.json.Decoder(tuple[ImageRecord, ...]).decode
 
@@ -62,7 +68,6 @@ _decode = msgspec.json.Decoder(tuple[ImageRecord, ...]).decode
 class Charge(msgspec.Struct, frozen=True):
     """What the images of one generation have in common; `position` is the charge's."""
 
-    account_id: str
     position: int
     at: datetime
     generation_id: UUID
@@ -99,13 +104,14 @@ def list_images(
     """
     position, ordinal = before or (BIGINT_MAX, BIGINT_MAX)
     parameters = {
+        "account_id": account_id,
         "position": position,
         "ordinal": ordinal,
         "favorite": favorite,
         "title": None if q is None else containing(q),
         "limit": checked_limit(limit),
     }
-    return _rows(connection, account_id, _FILTERED_PAGE, parameters)
+    return _rows(connection, _FILTERED_PAGE, parameters)
 
 
 def get_image(
@@ -119,29 +125,39 @@ def get_images(
     connection: psycopg.Connection[Any], account_id: str, image_ids: Sequence[UUID]
 ) -> dict[UUID, ImageRow]:
     """Those of the images that this account has."""
-    rows = _rows(connection, account_id, _BY_ID, {"ids": list(image_ids)})
+    rows = _rows(connection, _BY_ID, {"account_id": account_id, "ids": list(image_ids)})
     return {row.record.id: row for row in rows}
 
 
 def images_of(
-    connection: psycopg.Connection[Any], account_id: str, generations: Sequence[GenerationRow]
+    connection: psycopg.Connection[Any],
+    generations: Iterable[GenerationRow],
+    *,
+    prepare: bool = False,
 ) -> dict[UUID, list[ImageRow]]:
-    """The images of each of the account's generations, in order; without any, an empty list."""
-    images: dict[UUID, list[ImageRow]] = {each.id: [] for each in generations}
-    charges = [each.end_position for each in generations if each.outcome == "succeeded"]
-    if charges:
-        rows = _rows(connection, account_id, _BY_CHARGE, {"charges": charges})
-        for row in reversed(rows):
+    """The images of each generation, whosever it is, in order; without any, an empty list.
+
+    `prepare` is for connections with the options `BY_INDEX`.
+    """
+    once = {each.id: each for each in generations}  # several may have asked for the same
+    images: dict[UUID, list[ImageRow]] = {each: [] for each in once}
+    charged = [each for each in once.values() if each.outcome == "succeeded"]
+    if charged:
+        parameters = {
+            "accounts": [each.account_id for each in charged],
+            "charges": [each.end_position for each in charged],
+        }
+        for row in reversed(_rows(connection, _BY_CHARGE, parameters, prepare=prepare)):
             images[row.charge.generation_id].append(row)
     return images
 
 
-def newest_first(account_id: str, charges: Iterable[Sequence[Any]]) -> list[ImageRow]:
-    """The account's images, of rows with the columns of `PAGE`."""
+def newest_first(charges: Iterable[Sequence[Any]]) -> list[ImageRow]:
+    """The images of rows with the columns of `PAGE`."""
     rows = []
     for columns in sorted(charges, key=itemgetter(0), reverse=True):  # by position
         position, title, ordinals, favorites, at, generation_id, prompt_id, images = columns
-        charge = Charge(account_id, position, at.astimezone(UTC), generation_id, prompt_id, title)
+        charge = Charge(position, at.astimezone(UTC), generation_id, prompt_id, title)
         records = _decode(images)
         rows += [
             ImageRow(
@@ -157,11 +173,11 @@ def newest_first(account_id: str, charges: Iterable[Sequence[Any]]) -> list[Imag
 
 def _rows(
     connection: psycopg.Connection[Any],
-    account_id: str,
     statement: bytes,
     parameters: dict[str, Any],
+    *,
+    prepare: bool = False,
 ) -> list[ImageRow]:
-    values = parameters | {"account_id": account_id}
     # Not prepared: one plan for every account would sort all that a long one has for each page.
     with connection.cursor(row_factory=tuple_row) as cursor:
-        return newest_first(account_id, cursor.execute(statement, values, prepare=False))
+        return newest_first(cursor.execute(statement, parameters, prepare=prepare))

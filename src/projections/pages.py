@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -10,7 +11,16 @@ from psycopg.rows import tuple_row
 from ledger.facts import ACCOUNT_ID
 from projections.images import PAGE, ImageRow, newest_first
 from projections.level import HEAD
-from projections.reads import BIGINT_MAX, LINES, TransactionRow, checked_limit, lines
+from projections.reads import (
+    BIGINT_MAX,
+    GENERATIONS,
+    LINES,
+    GenerationRow,
+    TransactionRow,
+    checked_limit,
+    generation,
+    lines,
+)
 
 BY_INDEX = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off"
@@ -32,7 +42,8 @@ FROM unnest(
 ) WITH ORDINALITY AS asked (account_id, position, ordinal, size, number)
 CROSS JOIN LATERAL (
     SELECT ({HEAD.format("asked.account_id")}) <= coalesce((
-        SELECT position FROM view_positions WHERE view = '{{view}}'), 0) AS is_level
+        SELECT min(position) FROM view_positions WHERE view = ANY ('{{views}}')
+        HAVING count(*) = cardinality('{{views}}'::text[])), 0) AS is_level
     OFFSET 0  -- once an account, not once a row
 ) AS standing
 LEFT JOIN LATERAL ({{page}}) AS page ON standing.is_level"""  # noqa: S608 - constants
@@ -42,8 +53,10 @@ _PLACES = {
     "limit": "asked.size",
     "filters": "",
 }
-_IMAGES = _ASKED.format(view="images", page=PAGE.format(**_PLACES, ordinal="asked.ordinal"))
-_TRANSACTIONS = _ASKED.format(view="transactions", page=LINES.format(**_PLACES))
+_IMAGES = _ASKED.format(views="{images}", page=PAGE.format(**_PLACES, ordinal="asked.ordinal"))
+# What is shown of a generation are its images, too.
+_GENERATIONS = _ASKED.format(views="{generations,images}", page=GENERATIONS.format(**_PLACES))
+_TRANSACTIONS = _ASKED.format(views="{transactions}", page=LINES.format(**_PLACES))
 
 _Row = TypeVar("_Row")
 
@@ -64,9 +77,14 @@ def list_image_pages(
 
     None for one whose account has facts that the view has not folded yet: `at_level` helps.
     """
-    return _answers(
-        connection, _IMAGES, pages, lambda page, rows: newest_first(page.account_id, rows)
-    )
+    return _answers(connection, _IMAGES, pages, lambda _, rows: newest_first(rows))
+
+
+def list_generation_pages(
+    connection: psycopg.Connection[Any], pages: Sequence[PageOf]
+) -> list[list[GenerationRow] | None]:
+    """The pages of generations, in the same way; then the view of images is level as well."""
+    return _answers(connection, _GENERATIONS, pages, _generations)
 
 
 def list_transaction_pages(
@@ -76,11 +94,16 @@ def list_transaction_pages(
     return _answers(connection, _TRANSACTIONS, pages, lambda _, rows: lines(rows))
 
 
+def _generations(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[GenerationRow]:
+    found = [generation(**dict(zip(names, row, strict=True))) for row in rows]
+    return sorted(found, key=attrgetter("position"), reverse=True)
+
+
 def _answers(
     connection: psycopg.Connection[Any],
     statement: str,
     pages: Sequence[PageOf],
-    read: Callable[[PageOf, Sequence[Sequence[Any]]], list[_Row]],
+    read: Callable[[Sequence[str], Sequence[Sequence[Any]]], list[_Row]],
 ) -> list[list[_Row] | None]:
     parameters = (
         # An id with a comma in it would take its neighbours' places; nobody has such a one.
@@ -92,12 +115,14 @@ def _answers(
     behind: set[int] = set()
     found: dict[int, list[Sequence[Any]]] = defaultdict(list)
     with connection.cursor(row_factory=tuple_row) as cursor:
-        for *row, number, is_level in cursor.execute(statement.encode(), parameters, prepare=True):
+        cursor.execute(statement.encode(), parameters, prepare=True)
+        names = [column.name for column in cursor.description or ()][:-2]
+        for *row, number, is_level in cursor:
             if not is_level:
                 behind.add(number)
             elif row[0] is not None:
                 found[number].append(row)
     return [
-        None if number in behind else read(page, found[number])
-        for number, page in enumerate(pages, 1)
+        None if number in behind else read(names, found[number])
+        for number in range(1, len(pages) + 1)
     ]

@@ -6,7 +6,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -43,7 +43,7 @@ LEFT JOIN ledger_facts AS asked ON asked.fact_id = (fact.data ->> 'generation_id
 ORDER BY found.position DESC"""
 """A page of the statement, of what `lines` reads: with three places and filters."""
 
-_GENERATION_ROWS = """
+_GENERATIONS_FOUND = """
 SELECT found.*, asked.at AS created_at, ending.at AS ended_at,
        asked.data -> 'prompt' ->> 'id' AS prompt_id,
        (asked.data -> 'prompt' ->> 'version')::integer AS prompt_version,
@@ -51,7 +51,7 @@ SELECT found.*, asked.at AS created_at, ending.at AS ended_at,
        asked.data ->> 'aspect_ratio' AS aspect_ratio, (asked.data ->> 'cost')::bigint AS cost,
        asked.data -> 'reference' AS reference,
        ending.data ->> 'reason' AS reason, (ending.data ->> 'retryable')::boolean AS retryable
-FROM ({}) AS found
+FROM ({found}) AS found
 JOIN ledger_facts AS asked ON asked.position = found.position
 LEFT JOIN ledger_facts AS ending ON ending.position = found.end_position
 ORDER BY found.position DESC"""
@@ -67,24 +67,32 @@ SELECT count(*) FROM transactions
 WHERE account_id = %(account_id)s AND position < %(before)s
     AND (%(type)s::text IS NULL OR type = %(type)s)"""
 _GENERATIONS_OF = """
-    SELECT id, account_id, position, outcome, end_position FROM generations AS g
-    WHERE account_id = %(account_id)s"""
+    SELECT position, id, account_id, outcome, end_position FROM generations AS g
+    WHERE account_id = {account_id}"""
+GENERATIONS = _GENERATIONS_FOUND.format(
+    found=_GENERATIONS_OF
+    + """ AND position < {position} {filters}
+    ORDER BY position DESC LIMIT {limit}"""
+)
+"""A page of generations, of the columns that `generation` takes: with three places and filters."""
+
 # Open ones are queued until a worker has claimed them.
-_GENERATIONS = _GENERATION_ROWS.format(
-    f"""{_GENERATIONS_OF} AND position < %(before)s
+_GENERATIONS = GENERATIONS.format(
+    account_id="%(account_id)s",
+    position="%(before)s",
+    filters="""
         AND CASE %(status)s::text
             WHEN 'queued' THEN outcome IS NULL AND NOT EXISTS (
                 SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
             WHEN 'processing' THEN outcome IS NULL AND EXISTS (
                 SELECT FROM generation_leases AS l WHERE l.generation_id = g.id)
             ELSE %(status)s::text IS NULL OR outcome = %(status)s
-        END
-    ORDER BY position DESC LIMIT %(limit)s"""  # noqa: S608 - constants
+        END""",
+    limit="%(limit)s",
 ).encode()
-_GENERATIONS_BY_ID = _GENERATION_ROWS.format(f"{_GENERATIONS_OF} AND id = ANY (%(ids)s)").encode()
-
-
-_Row = TypeVar("_Row")
+_GENERATIONS_BY_ID = _GENERATIONS_FOUND.format(
+    found=_GENERATIONS_OF.format(account_id="%(account_id)s") + " AND id = ANY (%(ids)s)"
+).encode()
 
 
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +171,7 @@ def list_generations(
 ) -> list[GenerationRow]:
     """List at most `limit` generations whose requests stand below `before`."""
     bounds = {"account_id": account_id, "before": _before(before), "limit": checked_limit(limit)}
-    return _rows(connection, _GENERATIONS, bounds | {"status": status}, _GENERATION)
+    return _rows(connection, _GENERATIONS, bounds | {"status": status}, kwargs_row(generation))
 
 
 def get_generations(
@@ -171,7 +179,7 @@ def get_generations(
 ) -> dict[UUID, GenerationRow]:
     """Those of the generations that this account has."""
     parameters = {"account_id": account_id, "ids": list(generation_ids)}
-    rows = _rows(connection, _GENERATIONS_BY_ID, parameters, _GENERATION)
+    rows = _rows(connection, _GENERATIONS_BY_ID, parameters, kwargs_row(generation))
     return {row.id: row for row in rows}
 
 
@@ -197,9 +205,10 @@ def lines(rows: Iterable[Sequence[Any]]) -> list[TransactionRow]:
     return found
 
 
-def _generation(
+def generation(
     *, reference: Any, created_at: datetime, ended_at: datetime | None, **columns: Any
 ) -> GenerationRow:
+    """A row of `GENERATIONS`, by its columns' names."""
     return GenerationRow(
         reference=msgspec.convert(reference, StoredReference | None),
         created_at=created_at.astimezone(UTC),
@@ -208,15 +217,12 @@ def _generation(
     )
 
 
-_GENERATION = kwargs_row(_generation)
-
-
 def _rows(
     connection: psycopg.Connection[Any],
     statement: bytes,
     parameters: dict[str, Any],
-    factory: RowFactory[_Row],
-) -> list[_Row]:
+    factory: RowFactory[Any],
+) -> list[Any]:
     # Not prepared: one plan for every account would sort all that a long one has for each page.
     with connection.cursor(row_factory=factory) as cursor:
         return cursor.execute(statement, parameters, prepare=False).fetchall()

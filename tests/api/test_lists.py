@@ -32,7 +32,8 @@ def test_whoever_asks_at_the_same_time_is_given_their_own(api: Api) -> None:
     for number, user in enumerate(users):
         for _ in range(number):
             make(api, user)
-    paths = ("/v1/images?limit=3", "/v1/images?favorite=false", "/v1/transactions", "/v1/balance")
+    lists = ("/v1/images?limit=3", "/v1/images?favorite=false", "/v1/transactions")
+    paths = (*lists, "/v1/balance", "/v1/generations")
 
     def ask(number: int) -> list[Any]:
         return [users[number].get(path).json() for path in (*paths, "/v1/prompts")]
@@ -41,18 +42,24 @@ def test_whoever_asks_at_the_same_time_is_given_their_own(api: Api) -> None:
     with ThreadPoolExecutor(CALLERS) as threads:
         at_once = list(threads.map(ask, [n % len(users) for n in range(CALLERS * 2)]))
     assert at_once == [alone[n % len(users)] for n in range(CALLERS * 2)]
-    for number, (some, images, lines, balance, prompts) in enumerate(alone):
+    for number, (some, images, lines, balance, made, prompts) in enumerate(alone):
         assert len(some["items"]) == min(number, 3)
         assert (some["next_cursor"] is None) == (number <= 3)
         assert [image["id"] for image in images["items"][:3]] == [i["id"] for i in some["items"]]
         assert len(images["items"]) == number
         assert len(lines["items"]) == number + 1
         assert balance["settled"] == lines["items"][0]["balance"] == 1_000 - 5 * number
+        assert [item["remaining_tokens"] for item in made["items"]] == (
+            [balance["available"]] * number
+        )
+        assert [i["id"] for item in made["items"] for i in item["images"]] == (
+            [image["id"] for image in images["items"]]
+        )
         locked = [prompt["members_only"] and number % 2 == 1 for prompt in prompts["items"]]
         assert [prompt["locked"] for prompt in prompts["items"]] == locked
 
 
-@pytest.mark.parametrize("path", ["/v1/images", "/v1/transactions"])
+@pytest.mark.parametrize("path", ["/v1/images", "/v1/transactions", "/v1/generations"])
 def test_whose_view_is_behind_is_waited_for_and_delays_nobody(
     api: Api, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:

@@ -110,7 +110,13 @@ def test_with_its_database_gone_everything_is_503_until_it_is_back(
             (database.name,),
         )
         try:
-            lists = ("/v1/images", "/v1/images?favorite=true", "/v1/prompts", "/v1/transactions")
+            lists = (
+                "/v1/images",
+                "/v1/images?q=x",
+                "/v1/generations",
+                "/v1/transactions",
+                "/v1/prompts",
+            )
             for answer in (
                 *map(user.get, ("/v1/balance", *lists)),
                 user.post("/v1/generations", json=BODY),

@@ -1,6 +1,6 @@
 """Generations and images in their wire form, from the log or from the views."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -97,7 +97,11 @@ def generation_of(seen: Seen, locale: Locale) -> Generation:
 
 
 def generation_of_row(
-    row: GenerationRow, images: list[ImageRow], step: Step | None, available: int, locale: Locale
+    row: GenerationRow,
+    images: Sequence[ImageRow],
+    step: Step | None,
+    available: int,
+    locale: Locale,
 ) -> Generation:
     """The wire form of what the views say."""
     status: Status = row.outcome or ("processing" if step else "queued")

@@ -13,13 +13,14 @@ from api.generations.accepted import answer_of, seen_now
 from api.generations.asked import read_asked
 from api.generations.before import OPERATION
 from api.generations.documents import generation_of, generation_of_row
+from api.generations.listing import list_alone
 from api.generations.plainly import create_plainly
 from api.generations.requesting import offer_for, request_generation
 from api.generations.seeing import request_of, see, see_again, wait_until_ended
 from api.http.auth import current
 from api.http.bodies import StrictRequest
 from api.http.cursors import LIMIT_DEFAULT, CursorParameter, LimitParameter, Listing, Page
-from api.http.often import PLAINLY, OftenAsked
+from api.http.often import PLAINLY, Answer, OftenAsked
 from api.http.preferences import idempotency_key, wait_seconds
 from api.http.principals import Principal
 from api.http.schemas import Generation, Quote
@@ -29,11 +30,9 @@ from api.problems.refusals import NotFoundError
 from api.services import Services
 from api.storing import LINK_SECONDS
 from api.texts.i18n import Locale
-from generation.leases import steps_of
 from ledger.commands import ReleaseGeneration, Submission
-from projections.images import images_of
-from projections.level import at_level
-from projections.reads import GenerationRow, Status, list_generations
+from projections.pages import PageOf
+from projections.reads import GenerationRow, Status
 
 
 @OftenAsked(
@@ -109,36 +108,32 @@ async def quote(
     )
 
 
-@get(summary="My generations", responses=refusals("INVALID_INPUT"))
+@OftenAsked(http_method="GET", summary="My generations", responses=refusals("INVALID_INPUT"))
 async def list_mine(
     *,
-    services: NamedDependency[Services],
-    caller: NamedDependency[Principal],
-    locale: NamedDependency[Locale],
+    request: StrictRequest,
     status: Annotated[Status | None, QueryParameter(description="Only those.")] = None,
     cursor: CursorParameter = None,
     limit: LimitParameter = LIMIT_DEFAULT,
-) -> Page[Generation]:
+) -> Response[Page[Generation]]:
     """Newest first."""
-    account_id = caller.account
+    services, account_id, locale = request.services, current(request).account, request.locale
     listing = Listing("generations", account=account_id, status=status)
     (before,) = listing.places(cursor, tuple[int]) or (None,)
 
-    def read() -> Page[Generation]:
-        with at_level(services.pool, account_id, views=("generations", "images")) as connection:
-            rows = list_generations(
-                connection, account_id, status=status, before=before, limit=limit + 1
-            )
-            images = images_of(connection, account_id, rows)
-            steps = steps_of(connection, [row.id for row in rows])
-        available = services.ledger.account(account_id).available
+    listed = None
+    if status is None:
+        listed = await services.generation_pages.get(PageOf(account_id, limit + 1, before))
+    if listed is None:  # nobody else waits for what may take longer
+        listed = await services.threads.read_view(
+            list_alone, services.pool, account_id, status=status, before=before, limit=limit + 1
+        )
+    rows, images, steps, available = listed
 
-        def item(row: GenerationRow) -> Generation:
-            return generation_of_row(row, images[row.id], steps.get(row.id), available, locale)
+    def item(row: GenerationRow) -> Generation:
+        return generation_of_row(row, images[row.id], steps.get(row.id), available, locale)
 
-        return listing.page(rows, limit, item, lambda row: (row.position,))
-
-    return await services.threads.read_view(read)
+    return Answer(listing.page(rows, limit, item, lambda row: (row.position,)))
 
 
 @get("/{generation_id:uuid}", summary="One generation", responses=refusals("NOT_FOUND"))

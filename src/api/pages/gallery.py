@@ -64,7 +64,7 @@ def read_generation(services: Services, account_id: str, generation_id: UUID) ->
     """All images of one generation, in their order; none where there is no such one."""
     with at_level(services.pool, account_id, views=_VIEWS) as connection:
         made = get_generations(connection, account_id, {generation_id})
-        rows = images_of(connection, account_id, list(made.values())).get(generation_id, [])
+        rows = images_of(connection, made.values()).get(generation_id, [])
     return Roll(shots=[_shot(row, made[generation_id]) for row in rows])
 
 
