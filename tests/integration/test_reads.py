@@ -262,6 +262,8 @@ def test_images_that_are_favorites(ledger: Ledger, connection: Connection) -> No
     def ids(rows: list[ImageRow]) -> list[UUID]:
         return [row.record.id for row in rows]
 
+    marked = list_images(connection, "a", limit=10)
+    assert [row.favorite for row in marked] == [False, True, False]
     assert ids(list_images(connection, "a", favorite=True, limit=10)) == [images[1].record.id]
     assert ids(list_images(connection, "a", favorite=False, limit=10)) == [
         images[0].record.id,

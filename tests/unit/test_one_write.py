@@ -17,6 +17,7 @@ class Sent:
         self.closed = False
 
     def write(self, data: bytes) -> None:
+        assert not self.closed
         self.writes.append(data)
 
     def writelines(self, pieces: Iterable[bytes]) -> None:
@@ -42,6 +43,7 @@ def after(*steps: bytes | None) -> Sent:
                 transport.write(step)
         transport.close()
         assert transport.is_closing()
+        assert b"".join(sent.writes) == b"".join(step or b"" for step in steps)
 
     asyncio.run(write())
     return sent
