@@ -1,15 +1,18 @@
 """What was decided ahead stands on the batch before it, and falls with it."""
 
+import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import psycopg
+import structlog
 
 import databases
 from ledger.batch import Outcome
 from ledger.commands import GrantTokens, OpenAccount, Submission
 from ledger.identity import input_hash, key_id
 from ledger.ledger import Ledger
+from ledger.log import TAIL_MAX
 from ledger_running import wait_until, writers_locked
 
 KEY = key_id("ann", "grant", "one")
@@ -96,3 +99,20 @@ def test_a_batch_decided_ahead_is_written_after_the_one_before(
     assert [outcome.entries[0].position for outcome in outcomes] == [5, 6, 7]
     assert [settled for _, _, settled in places(database)[4:]] == [128, 158, 198]
     ledger.close()
+
+
+def test_an_account_that_others_have_taken_far_is_loaded_anew(database: databases.Database) -> None:
+    """Further than is read of one under the writers' lock."""
+
+    async def write_on(other: Ledger) -> None:
+        await asyncio.gather(*(other.record_async(grant(1)) for _ in range(TAIL_MAX + 1)))
+
+    with opened(database) as ledger:
+        with Ledger(database.url) as other:
+            other.record(grant(1))
+            ledger.record(grant(1))  # and so it knows that it does not write alone
+            asyncio.run(write_on(other))
+        with structlog.testing.capture_logs() as logs:
+            outcome = ledger.record(grant(5))
+        assert outcome.settled == 100 + 7 + 1 + 2 + TAIL_MAX + 1 + 5
+        assert logs == []
