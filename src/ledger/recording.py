@@ -31,7 +31,7 @@ from ledger.commands import (
 )
 from ledger.errors import BesideConflictError, LedgerError, LedgerUnavailableError, Refusal
 from ledger.identity import ending_id, fact_id
-from ledger.log import TABLE, TAIL_MAX, Head
+from ledger.log import TABLE, Head
 from ledger.session import Session
 
 ATTEMPTS_MAX = 3
@@ -181,10 +181,10 @@ class Recording:
         snapshots.follow_all(accounts, opened.tail)
         missed = self._accounts.missed(opened.head.position, accounts, stale)
         snapshots.follow_all(accounts, session.tails(missed))
-        if far := [a.account_id for a in (*stale, *missed) if _is_cut_off(a, accounts)]:
+        if far := snapshots.cut_off((*stale, *missed), accounts):
             # Others have written more than is read under the lock: they are loaded as cold ones.
             session.roll_back()
-            self._accounts.retract(far, head=self._accounts.head)
+            self._accounts.retract([a.account_id for a in far], head=self._accounts.head)
             return self._write(submissions, again=again)
         found = opened.known + session.known(_late_ids(submissions, accounts))
         known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}
@@ -202,11 +202,6 @@ class Recording:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-def _is_cut_off(before: Account, accounts: dict[str, Account]) -> bool:
-    """Whether the log may have more of the account than was read beyond `before`."""
-    return accounts[before.account_id].version >= before.version + TAIL_MAX
 
 
 def _count(submissions: Sequence[Submission], results: Sequence[Result], seconds: float) -> None:

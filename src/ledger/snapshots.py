@@ -52,6 +52,15 @@ def follow_all(accounts: dict[str, Account], tail: Iterable[Entry]) -> None:
         accounts[entry.account_id] = follow(accounts[entry.account_id], entry)
 
 
+def cut_off(behind: Iterable[Account], accounts: dict[str, Account]) -> list[Account]:
+    """Those of `behind` that are as far on as one reading of a tail goes: there may be more."""
+    return [
+        accounts[account.account_id]
+        for account in behind
+        if accounts[account.account_id].version >= account.version + TAIL_MAX
+    ]
+
+
 def last(connection: psycopg.Connection[Any], account_id: str) -> Account | None:
     """The account as it was when its last snapshot was taken, if one can be read."""
     row = connection.execute(_LOAD, ([account_id], SHAPE)).fetchone()
@@ -67,9 +76,8 @@ def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dic
         accounts[account.account_id] = account
     behind = list(accounts.values())
     while behind:
-        before = {account.account_id: account.version for account in behind}
         follow_all(accounts, entries(select_tails(connection, behind)))
-        behind = [accounts[i] for i, v in before.items() if accounts[i].version == v + TAIL_MAX]
+        behind = cut_off(behind, accounts)
     return accounts
 
 
