@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import msgspec
 import psycopg
@@ -41,6 +41,13 @@ SUPPORT = Path(__file__).parents[1] / "support"
 COMMITTERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'mintage committer'"""
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Or a guest whose hub is slow to greet it would write for itself, which is right, and not what
+    # is shown here.
+    monkeypatch.setattr(place, "CONNECT_SECONDS_MAX", WAIT_SECONDS_MAX)
 
 
 @contextmanager
@@ -79,9 +86,18 @@ def is_guest(ledger: Ledger) -> bool:
     return relay is not None and relay._guest is not None
 
 
-def is_owed(ledger: Ledger) -> bool:
+def owed(ledger: Ledger) -> int:
+    """How many of its commands a guest has handed to the hub and not heard of."""
     relay = ledger.committer._relay
-    return relay is not None and relay.is_waiting
+    return len(relay._guest._unanswered) if relay is not None and relay._guest is not None else 0
+
+
+def taken_in(hub: Ledger) -> int:
+    """How many commands a hub has that are not recorded: in writing, decided or in its queue."""
+    committer = hub.committer
+    batches = (committer._writing, committer._ahead)
+    decided = sum(len(batch.waiting) for batch in batches if batch is not None)
+    return decided + len(committer._slow) + len(committer._waiting)
 
 
 def committers(url: str) -> int:
@@ -171,15 +187,14 @@ def test_a_hub_that_is_killed_loses_and_doubles_nothing(database: Database) -> N
                     for ledger in (one, two)
                     for _ in range(callers)
                 ]
-                wait_until(lambda: is_owed(one) and is_owed(two), "what the hub cannot answer")
+                wait_until(lambda: owed(one) and owed(two), "what the hub cannot answer")
                 process.send_signal(signal.SIGKILL)
                 process.wait(WAIT_SECONDS_MAX)
             results = [result for each in working for result in each.result(WAIT_SECONDS_MAX)]
-            # One of the two listens now, and writes for the other.
-            before = committers(database.url)
             one.record(plain(request(1, new_id())))
             two.record(plain(request(1, new_id())))
-            assert committers(database.url) == before
+            # One of the two listens now, and writes for the other.
+            assert is_guest(one) is not is_guest(two)
     outcomes = [result for result in results if isinstance(result, Outcome)]
     assert len(outcomes) == len(results) == 2 * callers * each
     assert not any(outcome.replayed for outcome in outcomes)
@@ -189,24 +204,24 @@ def test_a_hub_that_is_killed_loses_and_doubles_nothing(database: Database) -> N
     assert told <= set(asked)
 
 
-def test_a_hub_that_is_stopped_is_left(database: Database) -> None:
-    with (
-        hub_process(database.url) as process,
-        sharing(database.url) as other,
-        patch.object(guest, "ANSWER_SECONDS_MAX", 0.5),
-    ):
+def test_a_hub_that_is_stopped_is_left(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = Mock(wraps=place.connect)
+    with hub_process(database.url) as process, sharing(database.url) as other:
         other.record(plain(opening("ann", tokens=1000)))
         other.record(plain(request(1, new_id())))
         assert is_guest(other)
         process.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr(guest, "ANSWER_SECONDS_MAX", 0.5)
+        monkeypatch.setattr(place, "CONNECT_SECONDS_MAX", 0.5)
+        monkeypatch.setattr("ledger.relay.relay.RETRY_SECONDS", WAIT_SECONDS_MAX)
+        monkeypatch.setattr(place, "connect", connect)
         began = time.monotonic()
         late = other.record(plain(request(1, new_id())))
-        assert 0.4 < time.monotonic() - began < 5
+        assert time.monotonic() - began > 0.4
         assert (late.held, late.replayed) == (2, False)
-        began = time.monotonic()
         held = [each.held for each in spend(other, 5) if isinstance(each, Outcome)]
         assert held == [3, 4, 5, 6, 7]
-        assert time.monotonic() - began < 2
+        assert connect.call_count == 1  # nobody waits for it again
         # What the hub had taken in stands in its socket: it is found in the log, not done again.
         process.send_signal(signal.SIGCONT)
         time.sleep(0.3)
@@ -274,7 +289,7 @@ def test_a_hub_that_closes_answers_what_it_has_taken_in(database: Database) -> N
         asked: list[Future[Outcome]] = []
         with writers_locked(database.url):
             asked += [threads.submit(other.record, plain(request(1, new_id()))) for _ in range(10)]
-            wait_until(lambda: hub.committer._writing, "the hub at the lock")
+            wait_until(lambda: taken_in(hub) == len(asked), "all of them at the hub")
             closed = threads.submit(hub.close)
             time.sleep(0.1)
             assert not closed.done()
@@ -302,13 +317,14 @@ def test_a_hub_may_be_awake_when_it_is_closed(database: Database) -> None:
             hub.close()
 
 
-def test_a_guest_that_closes_waits_for_its_answers(hub: Ledger, database: Database) -> None:
+@pytest.mark.usefixtures("hub")
+def test_a_guest_that_closes_waits_for_its_answers(database: Database) -> None:
     closing = Ledger(database.url, shares_writer=True)
     with ThreadPoolExecutor(12) as threads:
         closing.record(plain(request(1, new_id())))
         with writers_locked(database.url):
             asked = [threads.submit(closing.record, plain(request(1, new_id()))) for _ in range(10)]
-            wait_until(lambda: hub.committer._writing, "the hub at the lock")
+            wait_until(lambda: owed(closing) == len(asked), "all of them handed over")
             closed = threads.submit(closing.close)
             time.sleep(0.1)
             assert not closed.done()

@@ -17,7 +17,7 @@ from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger_samples import opening, plain
 
-WAIT_SECONDS_MAX = 20.0
+WAIT_SECONDS_MAX = 60.0
 
 
 @contextmanager
