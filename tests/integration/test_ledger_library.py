@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from itertools import islice
 
+import psycopg
 import pytest
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
@@ -13,7 +14,7 @@ from ledger.entry import Entry
 from ledger.facts import AccountOpened, TokensGranted
 from ledger.identity import new_id
 from ledger.ledger import Ledger
-from ledger_running import running, whole_log
+from ledger_running import running, wait_until, whole_log
 from ledger_samples import grant, opening, plain, release, request, settle
 
 
@@ -101,11 +102,23 @@ def test_imported_events_are_placed_at_the_end_and_known_to_the_committer(
     assert [entry.account_id for entry in whole_log(database.url)] == ["eve"] * 5
 
 
+def listeners(database: Database) -> int:
+    with psycopg.connect(database.url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN%'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_a_subscription_is_given_what_was_and_what_comes(database: Database) -> None:
     with running(database.url) as ledger:
         opened = ledger.record(plain(opening(tokens=20))).entries
         with ledger.recorder.subscribe(gt=1) as subscription:
             seen = entries_of(list(islice(subscription, 1)))
+            # The library listens on a thread of its own, and is not told of what came before that.
+            wait_until(lambda: listeners(database) == 1, "the subscription's LISTEN")
             later = ledger.record(plain(grant(1))).entries + ledger.record(plain(grant(2))).entries
             seen += entries_of(list(islice(subscription, 2)))
         assert seen == [*opened[1:], *later]
