@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -15,7 +15,7 @@ from urllib3 import PoolManager
 
 from generation.folder import FolderStorage
 from generation.links import LinkRefusedError
-from generation.s3 import S3Storage
+from generation.s3 import READ_SECONDS_MAX, S3Storage
 from generation.storage import (
     ObjectExistsError,
     ObjectNotFoundError,
@@ -224,7 +224,7 @@ def test_a_link_for_download_carries_a_chinese_name(subject: Subject) -> None:
 def test_an_expired_link_is_refused(subject: Subject) -> None:
     put(subject.storage, "a.png")
     link = subject.storage.link("a.png", expires_seconds=1, mime_type="image/png")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while opens(subject, link):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -408,7 +408,7 @@ def test_a_server_that_died_is_unavailable_within_seconds(tmp_path: Path) -> Non
         before = time.monotonic()
         with pytest.raises(StorageUnavailableError, match=r"no answer from .* bucket pictures"):
             call()
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < READ_SECONDS_MAX
 
 
 @contextmanager
@@ -427,10 +427,11 @@ def answering(answer: bytes | None) -> Iterator[str]:
                 continue
             taken.append(connection)
             if answer is not None:
-                connection.settimeout(1)
+                connection.settimeout(60)
                 connection.recv(65536)
                 connection.sendall(answer)
-                connection.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # whoever has read enough may have hung up already
+                    connection.shutdown(socket.SHUT_WR)
         for connection in taken:
             connection.close()
 
@@ -440,7 +441,7 @@ def answering(answer: bytes | None) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         ending.set()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         listener.close()
 
 
@@ -474,7 +475,7 @@ def test_a_broken_server_is_unavailable_within_seconds(answer: bytes | None, mes
         before = time.monotonic()
         with pytest.raises(StorageUnavailableError, match=message) as caught:
             storage.get("a.png")
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < READ_SECONDS_MAX
         assert endpoint in str(caught.value)
         assert SECRET.decode() not in str(caught.value)
 
