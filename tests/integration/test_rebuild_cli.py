@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -41,8 +42,16 @@ def begin(database: Database, home: Path, *arguments: str) -> "subprocess.Popen[
     )
 
 
+@contextlib.contextmanager
+def reading(database: Database) -> Iterator[None]:
+    """Keep a rebuild from its end, however long it takes to interrupt it."""
+    with psycopg.connect(database.url) as connection:
+        connection.execute("SELECT count(*) FROM images")
+        yield
+
+
 def until_filling(database: Database) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     with psycopg.connect(database.url, autocommit=True) as connection:
         while True:
             row = connection.execute(
@@ -81,10 +90,11 @@ def test_a_role_that_owns_nothing_is_told_which_setting(database: Database, tmp_
 
 def test_control_c_says_that_it_can_be_resumed(database: Database, tmp_path: Path) -> None:
     ensure_history(database.owner_url, EVENTS)
-    process = begin(database, tmp_path)
-    until_filling(database)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    with reading(database):
+        process = begin(database, tmp_path)
+        until_filling(database)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "run `mintage rebuild` again to go on from there" in err
     assert out == ""
@@ -94,15 +104,18 @@ def test_control_c_says_that_it_can_be_resumed(database: Database, tmp_path: Pat
 
 def test_a_lost_database_says_that_it_can_be_resumed(database: Database, tmp_path: Path) -> None:
     ensure_history(database.owner_url, EVENTS)
-    process = begin(database, tmp_path)
-    until_filling(database)
-    with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
+    with (
+        reading(database),
+        psycopg.connect(database.superuser_url, autocommit=True) as superuser,
+    ):
+        process = begin(database, tmp_path)
+        until_filling(database)
         superuser.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'mintage rebuild' AND datname = %s",
             [database.name],
         )
-    _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the database did not go along: " in err
     assert "run `mintage rebuild` again to go on from there" in err
@@ -131,12 +144,12 @@ def test_a_terminal_is_shown_a_bar(database: Database, tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=slave,
-            timeout=60,
+            timeout=120,
             check=True,
         )
     finally:
         os.close(slave)
-        reader.join(10)
+        reader.join(60)
         os.close(master)
     shown = b"".join(parts).decode()
     assert f"/{4 * EVENTS}" in shown
