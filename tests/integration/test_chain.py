@@ -49,7 +49,7 @@ def chaining(database: Database, *, age_seconds: float = 0.0) -> Iterator[Chaine
         yield chained
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -315,11 +315,11 @@ def test_blocks_closed_at_one_moment_are_closed_once(
 
     def race() -> int:
         with connected(database.url) as mine:
-            barrier.wait(10)
+            barrier.wait(60)
             return close(mine, at)
 
     with ThreadPoolExecutor(6) as threads:
-        results = [each.result(20) for each in [threads.submit(race) for _ in range(6)]]
+        results = [each.result(60) for each in [threads.submit(race) for _ in range(6)]]
     assert sorted(results) == [0, 0, 0, 0, 0, at.head]
     assert chain_end(connection).block == 1
 

@@ -229,7 +229,7 @@ async def test_silence_ends_at_the_time_out_and_hangs_up(stub: GeminiStub, behav
     began = time.monotonic()
     error = await failure(stub.base_url, f"[stub:{behaviour}]", timeout_seconds=0.5)
     assert (error.reason, error.retryable) == ("timeout", True)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15  # and not the 20 s that others have here
     await until(lambda: stub.calls[0].ended != "open")
 
 
@@ -305,7 +305,7 @@ async def test_the_key_leaks_nowhere(
     stub: GeminiStub, behaviour: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with provider(stub.base_url, timeout_seconds=1.0) as gemini:
+    async with provider(stub.base_url, timeout_seconds=3.0) as gemini:
         try:
             await gemini.generate(ask(f"[stub:{behaviour}]"))
         except ProviderError as caught:
@@ -362,7 +362,7 @@ async def test_the_plain_prompt_is_drawn_if_enhancement_fails(
     stub: GeminiStub, behaviour: str
 ) -> None:
     stub.enqueue_text(behaviour)
-    settings = {"enhance_model": TEXT_MODEL, "timeout_seconds": 4.0}
+    settings = {"enhance_model": TEXT_MODEL, "timeout_seconds": 12.0}
     async with provider(stub.base_url, **settings) as gemini:
         drawn = await gemini.generate(ask("a lake"))
     assert drawn.data == stub.sent[-1]
@@ -420,7 +420,7 @@ async def test_the_stub_runs_as_a_process_and_tells_its_calls() -> None:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             base_url = (await process.stdout.readline()).decode().split()[-1]
         async with provider(base_url) as gemini:
             with pytest.raises(ProviderError):
@@ -456,6 +456,6 @@ async def test_the_stub_refuses_what_google_refuses(stub: GeminiStub) -> None:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the stub lives on another thread
             await asyncio.sleep(0.01)

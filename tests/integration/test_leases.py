@@ -59,7 +59,7 @@ def ask(ledger: Ledger, connection: Connection, count: int) -> list[UUID]:
 
 
 def claim(connection: Connection, worker: str, *, limit: int = 10) -> list[Lease]:
-    return leases.claim(connection, worker=worker, limit=limit, seconds=30)
+    return leases.claim(connection, worker=worker, limit=limit, seconds=600)
 
 
 def run_out(connection: Connection) -> None:

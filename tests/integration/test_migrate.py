@@ -110,9 +110,11 @@ def test_killed_before_the_commit_neither_applied_nor_marked(
             if found is not None and found[1]:
                 break
         process.kill()
-        process.wait(10)
+        process.wait(60)
         assert found is not None
-        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) pid", [found[1]])
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM unnest(%s) pid", [found[1]]
+        )
     assert pending(empty.owner_url, tmp_path) == ["0001_slow"]
     write(tmp_path, m0001_slow="CREATE TABLE once (id int);")
     assert migrate(empty.owner_url, tmp_path) == ["0001_slow"]

@@ -28,11 +28,11 @@ def test_no_signal_is_lost_while_the_api_starts(
         with socket.create_server(("127.0.0.1", 0)) as listener:
             child = Child("api", environ, None, listener.fileno())
             child.begin({})
-            child.wait_ready(time.monotonic() + 30)
+            child.wait_ready(time.monotonic() + 60)
             time.sleep(attempt * 0.002)
             child.process.send_signal(number)
             try:
-                child.process.wait(timeout=15)
+                child.process.wait(timeout=60)
             finally:
                 child.process.kill()
                 child.process.wait()

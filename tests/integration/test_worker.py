@@ -80,15 +80,15 @@ async def test_what_fails_unforeseen_is_not_tried_again_at_once(
             ledger=ledger,
             provider=provider,
             storage=FolderStorage(tmp_path, base_url="", secret=bytes(16)),
-            limits=Limits(attempts_max=10, lease_seconds=60, deadline_seconds=600),
+            limits=Limits(attempts_max=10, lease_seconds=600, deadline_seconds=6000),
         )
         running = asyncio.create_task(worker.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await provider.called.wait()
         await asyncio.sleep(1)  # enough for dozens, were it claimed anew at once
         row = connection.execute(LEASE).fetchone()
         worker.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await running
     assert provider.calls == 1
     assert row == (1, True)

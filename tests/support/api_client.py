@@ -37,7 +37,7 @@ from ledger.facts import FailureReason, ImageRecord
 from ledger.identity import new_id
 
 ADMIN_KEY = "bootstrap-admin-key-of-the-tests"
-START_SECONDS_MAX = 10
+START_SECONDS_MAX = 60
 _PROFILE = "INSERT INTO profiles (account_id, email, name) VALUES (%s, %s, %s)"
 
 
@@ -62,7 +62,7 @@ class Api:
         sent = {"Accept-Language": "en", **headers}
         if key is not None:
             sent["Authorization"] = f"Bearer {key}"
-        client = httpx.Client(base_url=self.url, headers=sent, timeout=30, trust_env=False)
+        client = httpx.Client(base_url=self.url, headers=sent, timeout=60, trust_env=False)
         self._clients.append(client)
         return client
 

@@ -20,7 +20,7 @@ _SSL_OR_GSS = {80877103, 80877104}
 _COMMIT = re.compile(rb"\bCOMMIT\b", re.IGNORECASE)
 _APPEND = b"\0ledger_append_alone\0"  # in a Bind: of the unnamed portal, to that statement
 _READY = b"Z\x00\x00\x00\x05"  # and I: nothing is open, or E: the transaction has failed
-SECONDS_MAX = 20.0
+SECONDS_MAX = 60.0
 CHUNK = 65_536
 
 

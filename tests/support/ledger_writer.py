@@ -18,8 +18,8 @@ import ledger.log
 from ledger.commands import Command, GrantTokens, OpenAccount, Submission
 from ledger.ledger import Ledger
 
-SECONDS_MAX = 60.0
-STOP_SECONDS_MAX = 20.0
+SECONDS_MAX = 300.0
+STOP_SECONDS_MAX = 60.0
 TABLE_LOCK = "LOCK TABLE ledger_events IN EXCLUSIVE MODE"
 
 Waits = list[tuple[float, float]]

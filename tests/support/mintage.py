@@ -15,9 +15,9 @@ from ledger.embedded.server import processes_in
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "api.cli")
-UP_SECONDS_MAX = 45.0
-STOP_SECONDS_MAX = 20.0
-RUN_SECONDS_MAX = 110.0
+UP_SECONDS_MAX = 120.0
+STOP_SECONDS_MAX = 60.0
+RUN_SECONDS_MAX = 240.0
 
 
 def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key-that-no-error-may-show"
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 60.0
 START_ATTEMPTS_MAX = 3
 
 _PORT_OPTIONS = (
@@ -47,7 +47,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         finally:
             # The data is thrown away, so nothing is gained by the slow way of stopping.
             process.send_signal(signal.SIGKILL)
-            process.wait(timeout=10)
+            process.wait(timeout=60)
             _remove_sockets(ports)
     log = (folder / str(START_ATTEMPTS_MAX) / "log").read_text(errors="replace")[-2000:]
     raise RuntimeError(f"the S3 server did not start:\n{log}")

@@ -23,7 +23,7 @@ READY_SECONDS_MAX = 60.0
 WAIT_SECONDS_MAX = (
     60.0  # what is waited for comes in a second or two; a busy machine takes its time
 )
-STOP_SECONDS_MAX = 15.0
+STOP_SECONDS_MAX = 60.0
 SUPPORT = Path(__file__).parent
 
 
