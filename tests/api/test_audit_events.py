@@ -444,7 +444,7 @@ def test_the_document_tells_of_all_three_forms(api: Api) -> None:
 
 
 def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

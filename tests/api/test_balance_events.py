@@ -12,6 +12,7 @@ import pytest
 from api.accounts import balance_events
 from api.http import event_streams
 from api_client import Api
+from ledger_running import wait_until
 from problems import refused
 
 BODY = {"prompt_id": "dreamy-forest"}
@@ -62,13 +63,15 @@ def test_an_account_has_so_many_streams_and_they_are_given_back(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(balance_events, "STREAMS_MAX", 1)
-    user = api.user()
+    account_id = api.account()
+    user = api.client(api.key(account_id))
     with listening(user) as lines:
         next_balance(lines)
         refused(user.get(EVENTS), 429, "RATE_LIMITED")
         with listening(api.user()) as others:
             next_balance(others)
-    with listening(user) as lines:  # it may take a moment until the hang-up is seen
+    wait_until(lambda: account_id not in balance_events._open, "the hang-up being seen")
+    with listening(user) as lines:
         next_balance(lines)
 
 

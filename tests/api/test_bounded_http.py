@@ -39,10 +39,10 @@ def connection() -> Iterator[socket.socket]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
     thread.start()
-    with socket.create_connection(listener.getsockname(), timeout=10) as client:
+    with socket.create_connection(listener.getsockname(), timeout=60) as client:
         yield client
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
     listener.close()
     assert not thread.is_alive()
 
@@ -52,7 +52,7 @@ def is_refused(client: socket.socket, piece: bytes) -> bool:
     try:
         for _ in range(64 * HEAD_BYTES_MAX // len(piece)):
             client.sendall(piece)
-        client.settimeout(1)
+        client.settimeout(60)
         return client.recv(100).startswith(b"HTTP/1.1 400")
     except ConnectionError:  # hung up on while sending: the answer before it is lost
         return True
@@ -94,4 +94,4 @@ def test_a_head_that_takes_too_long_is_hung_up(
     began = time.monotonic()
     while client.recv(1000):
         pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10  # and not the 15 s that it has by itself

@@ -16,7 +16,7 @@ from api.threads import DatabaseDownError
 from api_client import Api
 
 _TERMINATE = """
-SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity
+SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'mintage api'"""
 
 
@@ -80,7 +80,7 @@ def test_without_a_database_everybody_is_told_so() -> None:
         gathered = Gathered(messenger, Doubling())
         for _ in range(2):
             with pytest.raises(Exception, match=r"nobody there|^$"):
-                await asyncio.wait_for(gathered.get(1), 5)
+                await asyncio.wait_for(gathered.get(1), 60)
 
     asyncio.run(ask())
     messenger.close()
@@ -96,7 +96,7 @@ class Slow(Doubling):
 
     def __call__(self, connection: Connection, numbers: Sequence[int]) -> list[int]:
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return super().__call__(connection, numbers)
 
 
@@ -107,7 +107,7 @@ def test_closing_answers_what_waits_and_ends_at_once(messenger: Messenger) -> No
     async def ask() -> list[int]:
         gathered = Gathered(messenger, look)
         first = asyncio.create_task(gathered.get(1))
-        assert await asyncio.to_thread(look.begun.wait, 10)
+        assert await asyncio.to_thread(look.begun.wait, 60)
         second = asyncio.create_task(gathered.get(2))
         await asyncio.sleep(0.05)
         closing = asyncio.create_task(asyncio.to_thread(messenger.close))
@@ -116,7 +116,7 @@ def test_closing_answers_what_waits_and_ends_at_once(messenger: Messenger) -> No
         answers = [await first, await second]
         await closing
         with pytest.raises(DatabaseDownError):
-            await asyncio.wait_for(gathered.get(3), 5)
+            await asyncio.wait_for(gathered.get(3), 60)
         return answers
 
     assert asyncio.run(ask()) == [2, 4]
@@ -129,8 +129,8 @@ def test_an_answer_too_few_is_told_and_the_next_question_is_answered(
     async def ask() -> None:
         short: Gathered[int, int] = Gathered(messenger, lambda _, numbers: list(numbers)[:-1])
         with pytest.raises(ValueError, match="shorter"):
-            await asyncio.wait_for(short.get(1), 5)
-        assert await asyncio.wait_for(Gathered(messenger, Doubling()).get(2), 5) == 4
+            await asyncio.wait_for(short.get(1), 60)
+        assert await asyncio.wait_for(Gathered(messenger, Doubling()).get(2), 60) == 4
 
     asyncio.run(ask())
 

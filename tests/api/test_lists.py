@@ -72,7 +72,7 @@ def test_whose_view_is_behind_is_waited_for_and_delays_nobody(
     go = threading.Event()
 
     def advance_once_let(connection: Any) -> int:
-        assert go.wait(20)
+        assert go.wait(60)
         return advance(connection)
 
     monkeypatch.setattr(level, "advance", advance_once_let)
@@ -82,7 +82,7 @@ def test_whose_view_is_behind_is_waited_for_and_delays_nobody(
             assert ids(level_with_it.get(path))
         assert not waiting.done()
         go.set()
-        found = ids(waiting.result(20))
+        found = ids(waiting.result(60))
     assert (len(found), found[1:]) == (len(before) + 1, before)
 
 

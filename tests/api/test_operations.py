@@ -20,6 +20,7 @@ from api.http.parameters import strict_query
 from api.problems.problem import CODES
 from api_client import Api, serving, settings_for
 from ledger.chain import blocks, failing
+from ledger_running import wait_until
 from problems import refused
 from projections.advance import advance
 
@@ -129,14 +130,14 @@ def test_with_its_database_gone_everything_is_503_until_it_is_back(
             with ThreadPoolExecutor(32) as pool:
                 answers = list(pool.map(lambda _: user.get("/v1/balance"), range(64)))
             assert {answer.status_code for answer in answers} == {503}
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < 30
             problem = refused(user.get("/health/ready"), 503, "UNAVAILABLE")
             assert problem["failing"] == ["database", "projections", "chain"]
             assert user.get("/health/live").status_code == 200
             assert "mintage_http_requests_total" in user.get("/metrics").text
         finally:
             allow("true")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while {user.get(path).status_code for path in ("/v1/balance", *lists)} != {200}:
             assert time.monotonic() < deadline, "it did not come back"
         assert user.post("/v1/generations", json=BODY).status_code == 202
@@ -202,6 +203,8 @@ def test_a_line_is_logged_for_each_request_with_who_and_what_and_no_secret(api: 
     ) as logs:
         asked = api.client(key).post("/v1/generations", json=BODY).json()
         api.client(key).get(asked["urls"]["self"])
+        # The line comes after the answer.
+        wait_until(lambda: sum(each["event"] == "request" for each in logs) == 2, "both lines")
     lines = [line for line in logs if line["event"] == "request"]
     assert len(lines) == 2
     for line in lines:

@@ -13,7 +13,7 @@ from api.audit import accounts, events, explanations, reads
 from api.threads import AUDIT_READS_MAX, READS_MAX
 from api_client import Api
 
-SECONDS_MAX = 5.0
+SECONDS_MAX = 30.0
 
 
 def until(condition: Callable[[], bool]) -> None:
