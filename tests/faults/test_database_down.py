@@ -25,9 +25,9 @@ from ledger_running import running, wait_until, whole_log
 from ledger_samples import grant, keyed, opening, plain, release, request, settle
 
 CALLERS = 8
-RETRY_SECONDS_MAX = 40.0
+RETRY_SECONDS_MAX = 90.0
 TERMINATE = """
-SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'mintage committer'"""
 
 

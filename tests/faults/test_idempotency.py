@@ -33,7 +33,7 @@ def stack(database: databases.Database, tmp_path: Path, provider: GeminiStub) ->
     settings = {
         "GEMINI_API_KEY": "test-key",
         "GEMINI_BASE_URL": provider.base_url,
-        "GEMINI_TIMEOUT_SECONDS": "10",
+        "GEMINI_TIMEOUT_SECONDS": "60",
     }
     with Stack(database, tmp_path, settings) as running:
         running.start_api(2)

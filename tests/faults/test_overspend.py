@@ -48,4 +48,4 @@ def test_a_thousand_at_once_spend_exactly_what_is_there(
             assert lowest == (0,)
         seconds = sorted(answer.seconds for answer in answers)
         print(f"p50 {seconds[500]:.2f} s, p99 {seconds[990]:.2f} s")
-        assert seconds[990] < 10
+        assert seconds[990] < 30

@@ -49,7 +49,7 @@ def stack(database: databases.Database, tmp_path: Path, provider: GeminiStub) ->
     settings = {
         "GEMINI_API_KEY": "test-key",
         "GEMINI_BASE_URL": provider.base_url,
-        "GEMINI_TIMEOUT_SECONDS": "3",
+        "GEMINI_TIMEOUT_SECONDS": "10",
         "GENERATION_ATTEMPTS_MAX": "2",
     }
     with Stack(database, tmp_path, settings) as running:
@@ -71,7 +71,7 @@ def test_no_charge_on_failure(stack: Stack, provider: GeminiStub) -> None:
 
         found = {}
         for behaviour, reason, _ in CASES:
-            generation = ended(ada, asked[behaviour], seconds=60)
+            generation = ended(ada, asked[behaviour], seconds=120)
             error = generation["error"]
             found[behaviour] = (
                 error["reason"] if error else None,

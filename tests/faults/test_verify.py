@@ -258,5 +258,5 @@ def test_nothing_is_found_under_load(database: Database) -> None:
         finally:
             stop.set()
         for each in working:
-            each.result(60)
+            each.result(120)
     print(f"{report.position} events at the last look")
