@@ -25,7 +25,7 @@ Visit = Callable[..., Visitor]
 
 
 def test_from_logging_in_to_the_file_on_the_disk(visit: Visit, site: Website) -> None:
-    prompt = site.prompt("梦幻森林", "[mock:delay:1500]")
+    prompt = site.prompt("梦幻森林", "[mock:delay:5000]")
     visitor = visit()
     page = visitor.page("/")
     page.get_by_role("button", name="进入演示账户").click()

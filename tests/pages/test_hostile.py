@@ -17,7 +17,7 @@ FILE_NAME = "<img src=x onerror=alert(4)>" + "名" * 3_000 + ".png"
 
 def test_titles_names_and_files_are_text(visit: Visit, site: Website) -> None:
     prompt = site.prompt(
-        TITLE, "[mock:delay:1500]", description=(SCRIPT * 7)[:500], category="<i>x</i>"
+        TITLE, "[mock:delay:5000]", description=(SCRIPT * 7)[:500], category="<i>x</i>"
     )
     page = visit(site.account(name=NAME), width=320).page("/generate")
     card = page.locator(f'[data-prompt-id="{prompt}"]')

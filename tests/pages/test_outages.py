@@ -10,10 +10,11 @@ from playwright.sync_api import Browser, Route, expect
 import databases
 from browser import Visitor
 from generate_page import button, choose, expect_balance, expect_done, expect_step, make, tile
+from stack import wait_until
 from website import Website, website
 
 Visit = Callable[..., Visitor]
-SLOW = "[mock:delay:2500]"
+SLOW = "[mock:delay:6000]"  # longer than a page takes to show that it is being made
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def outage(
 
 
 def test_a_page_without_events_reaches_the_end(visit: Visit, site: Website) -> None:
-    prompt = site.prompt("无流", "[mock:delay:1500]")
+    prompt = site.prompt("无流", SLOW)
     visitor = visit(site.account(tokens=20))
     page = visitor.page()
     page.route("**/events", lambda route: route.abort())
@@ -52,13 +53,14 @@ def test_a_page_without_events_reaches_the_end(visit: Visit, site: Website) -> N
 
 def test_a_reload_and_a_lost_connection_in_the_middle(visit: Visit, site: Website) -> None:
     prompt = site.prompt("断线", SLOW)
-    visitor = visit(site.account(tokens=20))
+    account = site.account(tokens=20)
+    visitor = visit(account)
     page = visitor.page("/generate")
     expect_step(make(page, prompt), "generating", "active")
     page.reload()
     expect_step(tile(page), "generating", "active")
     visitor.context.set_offline(True)
-    page.wait_for_timeout(3_000)
+    wait_until(lambda: site.balance(account)["settled"] == 15, what="the end, unheard")
     visitor.context.set_offline(False)
     expect_done(tile(page))
     expect_balance(page, 15)
@@ -98,20 +100,23 @@ def test_a_reload_before_the_answer_asks_with_the_same_key(visit: Visit, site: W
     account = site.account(tokens=20)
     page = visit(account).page()
     keys: list[str] = []
+    lost: list[Route] = []
 
     def lose(route: Route) -> None:
         if route.request.method == "POST":
             keys.append(route.request.headers["idempotency-key"])
             if len(keys) == 1:
                 route.fetch()
-                return  # and never answered
+                lost.append(route)  # and never answered
+                return
         route.continue_()
 
     page.route("**/v1/generations", lose)
     page.goto("/generate")
     choose(page, "dreamy-forest")
     button(page).click()
-    page.wait_for_timeout(500)
+    while not lost:
+        page.wait_for_timeout(50)
     page.reload()
     expect_done(tile(page))
     page.wait_for_timeout(300)
@@ -124,7 +129,7 @@ def test_a_server_that_is_killed_in_the_middle(
     browser: Browser, outage: tuple[Website, Callable[[str], None]]
 ) -> None:
     site, _ = outage
-    prompt = site.prompt("重启", "[mock:delay:4000]")
+    prompt = site.prompt("重启", SLOW)
     with contextlib.closing(Visitor(browser, site.url)) as visitor:
         site.sign_in(visitor, site.account(tokens=20))
         page = visitor.page("/generate")

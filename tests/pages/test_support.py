@@ -34,12 +34,14 @@ def told(site: Website, sheets: Sheets) -> str:
 
 def numbers(page: Page) -> list[int]:
     """Available, held, settled."""
+    page.wait_for_load_state()
     found = page.locator("#numbers .numbers").first.locator("dd").all_inner_texts()
     return [int(number) for number in found]
 
 
 def effects(page: Page) -> list[list[str]]:
     """Of each row: its effect on what is settled and the three numbers after it."""
+    page.wait_for_load_state()
     found: list[list[str]] = page.get_by_test_id("timeline-row").evaluate_all(
         "rows => rows.map(row => [row.querySelector('.event-effect').textContent.trim(), "
         "...[...row.querySelectorAll('dd')].map(each => each.textContent)])"

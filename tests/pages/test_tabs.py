@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from browser import Visitor
@@ -18,6 +19,7 @@ TIME_OF_AN_ANSWER = """async () => {
 }"""
 
 
+@pytest.mark.alone
 def test_the_balance_follows_in_another_tab(visit: Visit, site: Website) -> None:
     account = site.account(tokens=40)
     visitor = visit(account)
@@ -41,6 +43,7 @@ def test_what_is_asked_for_in_one_tab_has_a_tile_in_the_other(visit: Visit, site
     expect_done(second.locator("#tiles > li"))
 
 
+@pytest.mark.alone
 def test_the_balance_follows_in_another_browser_at_another_process(
     visit: Visit, browser: Browser, site: Website
 ) -> None:
@@ -65,6 +68,7 @@ def test_where_no_stream_comes_through_the_balance_is_asked_for(
     expect_balance(page, 45)
 
 
+@pytest.mark.alone
 def test_many_tabs_and_generations_never_use_up_the_browsers_connections(
     visit: Visit, site: Website
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 EXECUTABLE = "/usr/bin/chromium"
 FLAGS = [
@@ -19,7 +19,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_SECONDS_MAX = 15
+WAIT_SECONDS_MAX = 60
+expect.set_options(timeout=WAIT_SECONDS_MAX * 1000)
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 WIDTHS = (320, 768, 1440)
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()

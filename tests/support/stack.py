@@ -134,10 +134,10 @@ class Stack:
             self.kill(name)
         self.urls.clear()
 
-    def kill_workers(self) -> None:
+    def kill_workers(self, number: int = signal.SIGKILL) -> None:
         """End every worker process."""
         for name in [name for name in self._processes if name.startswith("worker-")]:
-            self.kill(name)
+            self.kill(name, number)
 
     def ended(self, name: str) -> bool:
         """Whether the process has ended by itself."""
