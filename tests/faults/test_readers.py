@@ -85,7 +85,7 @@ def test_readers_miss_nothing_that_several_processes_write(database: Database) -
     with (
         Ledger(database.url) as reading,
         psycopg.connect(database.url, autocommit=True) as connection,
-        writing(database.url, processes=3, threads=3) as writers,
+        writing(database.url, processes=3, threads=3, pause_seconds=0.002) as writers,
     ):
         tails = [
             Tail(log_by_sql(connection)),

@@ -186,7 +186,7 @@ def test_an_empty_log_has_no_pages(database: Database) -> None:
 
 
 def test_paging_yields_each_event_once_while_writers_append(database: Database) -> None:
-    with writing(database.url, processes=2, threads=2) as writers:
+    with writing(database.url, processes=2, threads=2, pause_seconds=0.005) as writers:
         with psycopg.connect(database.url, autocommit=True) as connection:
             for asked in (Filter(), Filter(account="w0-0"), Filter(actor="cli")):
                 for descending in (False, True):

@@ -53,7 +53,7 @@ def test_the_list_of_commands_imports_none_of_them(home: Path) -> None:
         env=mintage.environment(home),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
@@ -68,7 +68,7 @@ def test_a_worker_with_the_mock_does_not_import_googles_library(home: Path) -> N
         env=mintage.environment(home),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert done.stdout == "False\n"

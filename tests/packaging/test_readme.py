@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
         yield home
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_curl_flow_works_as_pasted(folder: Path) -> None:
     assert shutil.which("curl"), "apt-get install curl"
     (port,) = free_ports(1)
@@ -47,7 +47,7 @@ def test_the_curl_flow_works_as_pasted(folder: Path) -> None:
     try:
         printed = wait_until(
             lambda: re.search(r"user\s+(mint_\S+)", (folder / "out").read_text()),
-            seconds=60,
+            seconds=120,
             what="the key",
         )
         settings, ask, fetch, look = SHELL_BLOCKS
@@ -69,12 +69,12 @@ def test_the_curl_flow_works_as_pasted(folder: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=90,
+            timeout=150,
         )
         assert done.returncode == 0, done.stderr
     finally:
         up.send_signal(signal.SIGINT)
-        up.wait(timeout=30)
+        up.wait(timeout=60)
 
     decoder = json.JSONDecoder()
     documents, rest = [], done.stdout
