@@ -283,7 +283,7 @@ def test_an_unknown_fact_stops_its_view_in_front_of_it_and_nothing_else(
         until(lambda: positions(connection)["balances"] == 5)
         assert positions(connection)["images"] == 3
         # Not tried on every wake-up, but when it is due, ever less often.
-        until(lambda: failures(connection)[0].attempts > 1)
+        until(lambda: failures(connection)[0].attempts > 2)
         (tried,) = connection.execute(TRIED).fetchall()
         assert tried[1] >= sum(2**wait for wait in range(1, tried[0]))
     # A version that knows the fact picks it up.
