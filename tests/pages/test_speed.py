@@ -14,7 +14,7 @@ from website import Website
 
 Visit = Callable[..., Visitor]
 USABLE_MS_MAX = 1_000
-EMPTY_TIMES_MAX = 6
+EMPTY_TIMES_MAX = 10
 BYTES_MAX = 60_000
 ROUNDS = 5
 
