@@ -370,7 +370,9 @@ def test_closing_records_what_waits(database: Database) -> None:
             with pytest.raises(LedgerBusyError):
                 closing.record(plain(grant(100)))
         closed.result(WAIT_SECONDS_MAX)
-        assert sorted(call.result(1).settled for call in waiting) == list(range(1, 21))
+        assert sorted(call.result(WAIT_SECONDS_MAX).settled for call in waiting) == list(
+            range(1, 21)
+        )
     closing.close()
     assert len(whole_log(database.url)) == 1 + 1 + 20
 
