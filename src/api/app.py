@@ -36,7 +36,8 @@ def create_app(settings: Settings) -> Litestar:
     async def running(_: Litestar) -> AsyncIterator[None]:
         services.open()
         try:
-            yield
+            with services.ledger.on_loop():
+                yield
         finally:
             await to_thread.run_sync(services.close)
 

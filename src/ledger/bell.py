@@ -5,6 +5,14 @@ import math
 import select
 import socket
 from collections.abc import Iterable
+from typing import Protocol
+
+
+class Watched(Protocol):
+    """What has a descriptor that something may come from."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
 
 
 class Bell:
@@ -17,11 +25,15 @@ class Bell:
         self._asleep = False
 
     def ring(self) -> None:
-        """Wake the sleeper; what it is to find must be in place already."""
+        """Wake who has lain down; what is to be found must be in place already."""
         if self._asleep:
             self._asleep = False
-            with contextlib.suppress(BlockingIOError):  # it has been rung often enough
-                self._there.send(b"\0")
+            self.call()
+
+    def call(self) -> None:
+        """Wake whoever sleeps, or cut the next sleep short."""
+        with contextlib.suppress(BlockingIOError):  # it has been rung often enough
+            self._there.send(b"\0")
 
     def lie_down(self) -> None:
         """Say that `sleep` follows: whoever rings from here on cuts it short.
@@ -30,15 +42,18 @@ class Bell:
         """
         self._asleep = True
 
-    def sleep(self, others: Iterable[tuple[int, int]] = (), seconds: float | None = None) -> None:
-        """Until somebody rings, or one of `others` (descriptors with poll's events) is ready.
+    def sleep(
+        self, others: Iterable[tuple[Watched, int]] = (), seconds: float | None = None
+    ) -> None:
+        """Until somebody rings, or one of `others` (with poll's events, or 0) is ready.
 
         Or until so many seconds are over.
         """
         poll = select.poll()
         poll.register(self._here, select.POLLIN)
-        for descriptor, events in others:
-            poll.register(descriptor, events)
+        for watched, events in others:
+            if events:  # else its end would wake us, too
+                poll.register(watched, events)
         poll.poll(None if seconds is None else math.ceil(seconds * 1000))
         self._asleep = False
         with contextlib.suppress(BlockingIOError):

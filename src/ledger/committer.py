@@ -1,36 +1,26 @@
-"""The group committer: records every waiting command in one transaction.
+"""The group committer: records every waiting command, many in one transaction.
 
-A batch is what came in while the last one was being written, and never more than half of what is
-under way; nothing waits on purpose. While no other process writes it is decided meanwhile, on
-cached accounts, and written without reading.
-Otherwise the accounts are brought level with the log under the writers' lock, the commands decided
-in the order they came, and the facts appended; so no conflict can happen, from any process.
+`Pipeline` is what it does. Its steps are taken by a thread of its own, or by the event loop of
+those who ask: then a command changes threads only where something has to be waited for.
 """
 
 import asyncio
-import contextlib
-import select
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from types import TracebackType
 
-from ledger.ahead import Ahead
+from ledger.answers import AsyncFuture, Waiting, resolve
 from ledger.batch import Outcome
-from ledger.bell import Bell
+from ledger.bell import Bell, Watched
 from ledger.commands import Submission
 from ledger.errors import LedgerBusyError
-from ledger.recording import Recording, Result
-from ledger.relay import Relay, Reply
+from ledger.loop_bell import LoopBell
+from ledger.pipeline import Job, Pipeline
 
-BATCH_MAX = 512
-SHARE_MIN = 16
-"""Fewer than this are not worth a commit of their own while more are coming."""
-
-WAITING_MAX = 20_000
-
-_AsyncFuture = asyncio.Future[Outcome]
-_Waiting = tuple[Submission, "Future[Outcome] | _AsyncFuture | Reply"]
+LOOK_SECONDS = 1.0
+"""So often the thread looks whether the event loop that takes the steps still runs."""
 
 
 class Committer:
@@ -41,17 +31,13 @@ class Committer:
 
         `shares_writer` lets one process of this host write for the others (see `ledger.relay`).
         """
-        self._recording = Recording(url)
-        self._relay: Relay[_Waiting] | None = Relay(url) if shares_writer else None
-        self._waiting: deque[_Waiting] = deque()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[tuple[Submission, _AsyncFuture]]] = {}
-        self._ahead: Ahead[_Waiting] | None = None
-        self._slow: list[_Waiting] = []
-        self._lost: list[_Waiting] = []  # a hub that is gone may have recorded them
-        self._writing: Ahead[_Waiting] | None = None
-        self._closed = False
+        self._pipeline = Pipeline(url, shares_writer=shares_writer)
+        self._gathered: dict[asyncio.AbstractEventLoop, list[tuple[Submission, AsyncFuture]]] = {}
         self._gate = threading.Lock()  # nothing is put into the queue, or rung for, after the end
+        self._turn = threading.Lock()  # held by whoever takes a step
         self._bell = Bell()
+        self._loop_bell: LoopBell | None = None  # of the event loop that takes the steps
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
@@ -59,195 +45,173 @@ class Committer:
         """Record and wait. Raises `Refusal`, `LedgerBusyError` or `LedgerUnavailableError`."""
         future: Future[Outcome] = Future()
         self._enqueue((submission, future))
-        return future.result()
+        if not ((bell := self._loop_bell) and bell.is_here):
+            return future.result()
+        self._dismiss(bell.loop)  # it takes no steps while it waits
+        try:
+            return future.result()
+        finally:
+            self._appoint(bell.loop)
 
     async def submit_async(self, submission: Submission) -> Outcome:
         """The same, awaited. Giving up the wait does not take the command back."""
         loop = asyncio.get_running_loop()
-        future: _AsyncFuture = loop.create_future()
+        future: AsyncFuture = loop.create_future()
         gathered = self._gathered.setdefault(loop, [])
         if not gathered:  # the others of this turn of the loop come along: one ring for all
             loop.call_soon(self._enqueue_gathered, loop)
         gathered.append((submission, future))
         return await future
 
+    def on_loop(self) -> AbstractContextManager[None]:
+        """Inside, the running event loop takes the steps, and the thread what has to wait.
+
+        Raises `RuntimeError` where a loop does already. Should this one end without leaving, or
+        the committer be closed, the thread goes on.
+        """
+        return _OnLoop(self._appoint, self._dismiss)
+
     def close(self) -> None:
-        """Record what waits, then end the thread and the connection."""
+        """Record what waits, then end the thread and the connection. Safe to call twice."""
         with self._gate:
-            if not self._closed:
-                self._closed = True
-                self._bell.ring()
+            self._pipeline.closing = True
+        if bell := self._loop_bell:
+            self._dismiss(bell.loop)
+        else:
+            self._call_thread()
         self._thread.join()
 
-    def _enqueue(self, waiting: _Waiting) -> None:
+    def _enqueue(self, waiting: Waiting) -> None:
         with self._gate:
-            if self._closed or len(self._waiting) >= WAITING_MAX:
+            if self._pipeline.closing or not self._pipeline.room:
                 raise LedgerBusyError
-            self._waiting.append(waiting)
-            self._bell.ring()
+            self._pipeline.waiting.append(waiting)
+            (self._loop_bell or self._bell).ring()
 
     def _enqueue_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
         gathered = self._gathered.pop(loop)
         with self._gate:
-            room = 0 if self._closed else max(WAITING_MAX - len(self._waiting), 0)
-            self._waiting.extend(gathered[:room])
-            if room:
-                self._bell.ring()
-        _resolve([(future, LedgerBusyError()) for _, future in gathered[room:]])
+            room = 0 if self._pipeline.closing else self._pipeline.room
+            self._pipeline.waiting.extend(gathered[:room])
+            bell = self._loop_bell
+            here = bell is not None and bell.loop is loop
+            if room and not here:
+                (bell or self._bell).ring()
+        if bell and here:
+            self._step_on_loop(bell, heard=False)
+        for _, future in gathered[room:]:
+            resolve(future, LedgerBusyError())
+
+    def _appoint(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Let the loop take the steps; False where one does already."""
+        bell = LoopBell(loop, self._woken)
+        with self._turn:
+            if self._loop_bell and self._loop_bell.is_heard:
+                return False
+            if self._pipeline.closing:
+                return True
+            self._loop_bell = bell
+        self._call_thread()  # for it watches what the loop watches from now on
+        self._step_on_loop(bell, heard=True)
+        return True
+
+    def _dismiss(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the thread take the steps, if the loop does."""
+        with self._turn:
+            if (bell := self._loop_bell) and bell.loop is loop:
+                self._loop_bell = None
+                bell.close()
+        self._call_thread()
+
+    def _call_thread(self) -> None:
+        with self._gate:
+            if not self._ended:
+                self._bell.call()
+
+    def _woken(self, bell: LoopBell, watched: Watched | None) -> None:
+        self._step_on_loop(bell, heard=not (watched and self._pipeline.is_server(watched)))
+
+    def _step_on_loop(self, bell: LoopBell, *, heard: bool) -> None:
+        with self._turn:
+            if bell is not self._loop_bell:
+                return
+            more = self._pipeline.step(bell.loop, heard=heard)
+            bell.watch(self._pipeline.watched(), self._pipeline.seconds_left)
+            job = self._pipeline.job
+        if job:
+            self._call_thread()
+        elif more:  # others on the loop have their turn in between
+            bell.loop.call_soon(lambda: self._step_on_loop(bell, heard=False))
 
     def _run(self) -> None:
         while True:
-            if self._relay:
-                self._exchange(self._relay)
-            self._take_in()
-            if self._writing:
-                if self._slow or self._lost or self._recording.has_answer():
-                    self._finish()
-                else:
-                    self._sleep()
-            elif self._ahead or self._slow or self._lost:
-                self._write_out()
-            elif not self._closed or self._is_owed():
+            with self._turn:
+                if self._loop_bell and not self._loop_bell.is_heard:
+                    self._loop_bell.close()
+                    self._loop_bell = None
+                ours = self._loop_bell is None
+                more = ours and self._pipeline.step()
+                job = self._pipeline.job
+                if ours and self._pipeline.is_over:
+                    break
+            if job:
+                self._do(job)
+            elif not more:
                 self._sleep()
-            elif not self._waiting:
-                break
-        if self._relay:
-            self._relay.close()
-        self._recording.close()
+        self._pipeline.close()
         with self._gate:  # whoever has ended us may still be about to ring
+            self._ended = True
             self._bell.close()
 
+    def _do(self, job: Job) -> None:
+        job.run()
+        with self._turn:
+            self._pipeline.complete(job)
+            if self._loop_bell:
+                self._loop_bell.ring()
+
     def _sleep(self) -> None:
-        """Until the server answers, or is overdue, or a command comes that there is room for."""
-        if not self._is_full():
-            self._bell.lie_down()
-            if self._waiting or (self._closed and not self._writing and not self._is_owed()):
-                return
-        others: list[tuple[int, int]] = []
-        seconds: list[float | None] = []
-        if self._relay:
-            others += self._relay.watched()
-            seconds.append(self._relay.seconds_left)
-        if self._writing:
-            others.append((self._recording.fileno(), select.POLLIN))
-            seconds.append(self._recording.seconds_left)
-        self._bell.sleep(others, min((s for s in seconds if s is not None), default=None))
+        """Until the server answers, or is overdue, or a command comes that there is room for.
 
-    def _is_owed(self) -> bool:
-        """Whether a hub has not answered all that was asked of it."""
-        return self._relay is not None and self._relay.is_waiting
-
-    def _exchange(self, relay: "Relay[_Waiting]") -> None:
-        """Take in what guests ask, tell our callers what the hub has answered."""
-        if self._closed:
-            relay.stop()
-        for submission, reply in relay.arrived():
-            if len(self._waiting) < WAITING_MAX:
-                self._waiting.append((submission, reply))
-            else:
-                relay.answer([(reply, LedgerBusyError())])
-        if answered := relay.answered():
-            self._answer([waiting for waiting, _ in answered], [result for _, result in answered])
-        self._lost += relay.lost()
-
-    def _is_full(self) -> bool:
-        """Whether the batch has its share: half of what is under way.
-
-        So one half is decided, and its callers told and heard, while the other is being written.
+        While an event loop takes the steps, until it has a job for us.
         """
-        ahead = len(self._ahead.waiting) if self._ahead else 0
-        if self._slow:
-            return ahead + len(self._slow) >= BATCH_MAX
-        writing = len(self._writing.waiting) if self._writing else 0
-        share = (writing + ahead + len(self._waiting)) // 2
-        return ahead >= min(max(share, SHARE_MIN), BATCH_MAX)
-
-    def _take_in(self) -> None:
-        while self._waiting and not self._is_full():
-            waiting = self._waiting.popleft()
-            if not (self._relay and self._relay.take(waiting[0], waiting)):
-                self._decide_ahead(waiting)
-        if self._relay:
-            self._relay.send()
-
-    def _decide_ahead(self, waiting: _Waiting) -> None:
-        if self._ahead is None:
-            self._ahead = self._recording.ahead()
-        if self._slow or self._ahead is None or not self._ahead.take(waiting[0], waiting):
-            self._slow.append(waiting)  # and all after it, since the order is kept
-
-    def _write_out(self) -> None:
-        """Send what was decided ahead; what has to be read for comes after it."""
-        if self._ahead:
-            if failure := self._send():
-                self._fall(failure)
-        elif self._lost:
-            lost, self._lost = self._lost, []
-            submissions = [submission for submission, _ in lost]
-            self._answer(lost, self._recording.record_again(submissions))
-        elif self._slow:
-            slow, self._slow = self._slow, []
-            self._answer(slow, self._recording.record([submission for submission, _ in slow]))
-
-    def _send(self) -> Exception | None:
-        """Send what was decided ahead, if anything was; what went wrong is for `_fall`."""
-        ahead, self._ahead = self._ahead, None
-        if ahead and ahead.waiting:
-            self._writing = ahead
-            try:
-                self._recording.send(ahead)
-            except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
-                return error
-        return None
-
-    def _finish(self) -> None:
-        """Wait for the write; send the next before telling anybody, so that no server idles."""
-        written = self._writing
-        assert written is not None
-        try:
-            self._recording.finish(written)
-        except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
-            self._fall(error)
-            return
-        self._writing = None
-        failure = self._send()
-        self._answer(written.waiting, written.results)
-        if failure:
-            self._fall(failure)
-
-    def _fall(self, error: Exception) -> None:
-        """The batch was not written as decided; what was decided since stood on what is not so."""
-        failed, self._writing = self._writing, None
-        since, self._ahead = self._ahead, None
-        assert failed is not None
-        self._slow = [*(since.waiting if since else ()), *self._slow]
-        self._answer(failed.waiting, self._recording.retry(failed, since, error))
-
-    def _answer(self, batch: Sequence[_Waiting], results: Sequence[Result]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_AsyncFuture, Result]]] = {}
-        replies: list[tuple[Reply, Result]] = []
-        for (_, future), result in zip(batch, results, strict=True):
-            if isinstance(future, Reply):
-                replies.append((future, result))
-            elif isinstance(future, Future):
-                _resolve([(future, result)])
+        pipeline = self._pipeline
+        others: list[tuple[Watched, int]] = []
+        with self._turn:
+            if pipeline.job:
+                return
+            if self._loop_bell:
+                seconds: float | None = LOOK_SECONDS
             else:
-                by_loop.setdefault(future.get_loop(), []).append((future, result))
-        if self._relay:
-            self._relay.answer(replies)
-        for loop, answers in by_loop.items():
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, answers)
+                if not pipeline.is_full():
+                    self._bell.lie_down()
+                    if pipeline.waiting or pipeline.is_over:
+                        return
+                others += pipeline.watched()
+                seconds = pipeline.seconds_left
+        self._bell.sleep(others, seconds)
 
 
-def _resolve(answers: Sequence[tuple["Future[Outcome] | _AsyncFuture", Result]]) -> None:
-    for future, result in answers:
-        if not future.done():  # its caller may have hung up
-            _set(future, result)
+class _OnLoop(AbstractContextManager[None]):
+    # No generator: one that is given up is ended by whatever thread collects the garbage.
 
+    def __init__(
+        self,
+        appoint: Callable[[asyncio.AbstractEventLoop], bool],
+        dismiss: Callable[[asyncio.AbstractEventLoop], None],
+    ) -> None:
+        self._appoint = appoint
+        self._dismiss = dismiss
 
-def _set(future: "Future[Outcome] | _AsyncFuture", result: Result) -> None:
-    if isinstance(result, Outcome):
-        future.set_result(result)
-    else:
-        future.set_exception(result)
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if not self._appoint(self._loop):
+            raise RuntimeError("an event loop takes the steps already")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dismiss(self._loop)

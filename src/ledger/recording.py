@@ -33,6 +33,7 @@ from ledger.errors import BesideConflictError, LedgerError, LedgerUnavailableErr
 from ledger.identity import ending_id, fact_id
 from ledger.log import TABLE, Head
 from ledger.session import Session
+from ledger.wire import Answer
 
 ATTEMPTS_MAX = 3
 RETRY_SECONDS = 0.2
@@ -65,26 +66,20 @@ class Recording:
         assert self._session is not None
         self._session.send(ahead.batch, due)
 
-    def fileno(self) -> int:
-        """What can be read once an answer to what was sent has come."""
-        assert self._session is not None
-        return self._session.fileno()
+    @property
+    def session(self) -> Session | None:
+        """Where an answer to what was sent comes from; None while there is no connection."""
+        return self._session
 
     @property
-    def seconds_left(self) -> float:
-        """How long an answer to what was sent may still be waited for."""
+    def answer(self) -> Answer:
+        """The server's to what was sent."""
         assert self._session is not None
-        return self._session.seconds_left
-
-    def has_answer(self) -> bool:
-        """Whether `finish` would not wait."""
-        assert self._session is not None
-        return self._session.has_answer()
+        return self._session.answer
 
     def finish(self, ahead: "Ahead[Any]") -> None:
-        """Wait until what was sent is durable. Raises what kept it from that."""
-        assert self._session is not None
-        self._session.receive()
+        """See that what was sent is durable, once its answer has come. Raises what kept it."""
+        self.answer.check()
         _count(ahead.submissions, ahead.results, time.perf_counter() - self._sent_at)
 
     def retry(

@@ -72,7 +72,7 @@ class Session:
             prepare_threshold=None,  # it would deallocate our statements after a rollback
         )
         self.connection.execute(_SETTINGS.encode())
-        self._patience = wire.Patience(ANSWER_SECONDS_MAX)
+        self._answer: wire.Answer | None = None
 
     def open(self, *, known: Sequence[UUID], behind: Sequence[Account]) -> Opened:
         """Begin, take the writers' lock, and read what is asked for with the log's head."""
@@ -96,33 +96,25 @@ class Session:
         self.connection.execute(self._message(batch, due).encode())
 
     def send(self, batch: Batch, due: Sequence[Account]) -> None:
-        """The same in a transaction of its own, under the writers' lock; `receive` waits for it."""
+        """The same in a transaction of its own, under the writers' lock, without waiting."""
         pgconn = self.connection.pgconn
-        self._patience = wire.Patience(ANSWER_SECONDS_MAX)
         if batch.beside or due:
             message = f"BEGIN;{log.LOCK};{self._message(batch, due)}"
             pgconn.send_query(message.encode())
         else:
             parameters = log.append_parameters(batch.after, batch.rows)
             pgconn.send_query_prepared(b"ledger_append_alone", [p.encode() for p in parameters])
-        wire.flush(pgconn, self._patience)
+        self._answer = wire.Answer(pgconn, ANSWER_SECONDS_MAX)
 
     def fileno(self) -> int:
-        """Can be read once the server has answered, or is gone."""
+        """The connection's descriptor, to be watched for the events of the `answer`."""
         return self.connection.fileno()
 
-    def has_answer(self) -> bool:
-        """Whether `receive` would not wait: it has come, or will not come any more."""
-        return wire.has_answer(self.connection.pgconn) or not self.seconds_left
-
     @property
-    def seconds_left(self) -> float:
-        """How long the answer to what was sent may still be waited for."""
-        return self._patience.seconds_left
-
-    def receive(self) -> None:
-        """Wait until what was sent is durable."""
-        wire.receive(self.connection.pgconn, self._patience)
+    def answer(self) -> wire.Answer:
+        """To what was sent; once it has come without an error, that is durable."""
+        assert self._answer is not None
+        return self._answer
 
     def _message(self, batch: Batch, due: Sequence[Account]) -> str:
         statements = []

@@ -17,22 +17,53 @@ Wait = Callable[[PGconn, int], int]
 """Waits for some of poll's events on the connection, and returns which came."""
 
 
-class Patience:
-    """A wait until a moment of the monotonic clock, and no longer."""
+class Answer:
+    """What the server says to what was sent, taken in as it comes: nothing here waits."""
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+    def __init__(self, pgconn: PGconn, seconds_max: float) -> None:
+        """Send what there is room for; `has_come` sees to the rest. Raises `OperationalError`."""
+        self._pgconn = pgconn
+        self._end = time.monotonic() + seconds_max
+        self._unsent = bool(pgconn.flush())
+        self._whole = False
+        self._error: psycopg.Error | None = None
 
     @property
     def seconds_left(self) -> float:
-        """0 once it is over."""
+        """How long it may still be waited for."""
         return max(self._end - time.monotonic(), 0.0)
 
-    def __call__(self, pgconn: PGconn, events: int) -> int:
-        """Raises `OperationalError`, as for a lost connection, where the server says nothing."""
-        if not (come := poll(pgconn, events, self.seconds_left)):
-            raise psycopg.OperationalError("the server does not answer")
-        return come
+    @property
+    def events(self) -> int:
+        """Upon which of poll's events there may be more of it."""
+        # The server may have to be read from before it reads on.
+        return select.POLLIN | (select.POLLOUT if self._unsent else 0)
+
+    def has_come(self) -> bool:
+        """Whether `check` can tell: it has come whole, or will not come any more."""
+        try:
+            self._pgconn.consume_input()
+            self._unsent = self._unsent and bool(self._pgconn.flush())
+        except psycopg.OperationalError as error:
+            self._end_with(error)
+        while not self._whole and not self._pgconn.is_busy():
+            if result := self._pgconn.get_result():
+                if result.status == ExecStatus.FATAL_ERROR:
+                    self._error = self._error or error_from_result(result)
+            else:
+                self._whole = True
+        return self._whole or not self.seconds_left
+
+    def check(self) -> None:
+        """Raises the first error in it, as psycopg would; `OperationalError` where none came."""
+        if not self._whole:
+            self._end_with(psycopg.OperationalError("the server does not answer"))
+        if self._error:
+            raise self._error
+
+    def _end_with(self, error: psycopg.Error) -> None:
+        self._whole = True
+        self._error = self._error or error
 
 
 def poll(pgconn: PGconn, events: int, seconds: float | None) -> int:
@@ -49,15 +80,6 @@ def flush(pgconn: PGconn, wait: Wait) -> None:
         # The server may have to be read from before it reads on.
         if wait(pgconn, select.POLLIN | select.POLLOUT) & select.POLLIN:
             pgconn.consume_input()
-
-
-def has_answer(pgconn: PGconn) -> bool:
-    """Whether `receive` would not wait: the answer is there, or never will be."""
-    try:
-        pgconn.consume_input()
-    except psycopg.OperationalError:
-        return True
-    return not pgconn.is_busy()
 
 
 def next_result(pgconn: PGconn, wait: Wait) -> PGresult | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,14 +12,14 @@ import psycopg
 import pytest
 import structlog.testing
 
-import ledger.committer
+import ledger.pipeline
 import ledger.recording
 from databases import Database
 from ledger import snapshots
 from ledger.account import Account
 from ledger.batch import Outcome
 from ledger.commands import Beside, ChangeMembership, Submission
-from ledger.committer import BATCH_MAX, Committer
+from ledger.committer import Committer
 from ledger.errors import (
     AccountNotFoundError,
     AmountOutOfRangeError,
@@ -34,12 +35,15 @@ from ledger.facts import GenerationFailed, TokensConsumed
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.metrics import BATCH_COMMANDS
+from ledger.pipeline import BATCH_MAX
 from ledger_running import (
+    STEPS_BY,
     WAIT_SECONDS_MAX,
     in_one_batch,
     plugged,
     result_of,
     running,
+    steps_by,
     wait_until,
     whole_log,
     writers_locked,
@@ -48,6 +52,12 @@ from ledger_samples import grant, keyed, opening, plain, prompt, release, reques
 
 NOTES = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"
 PROFILES = "INSERT INTO profiles (account_id, email) VALUES (%s, %s)"
+
+
+@pytest.fixture(autouse=True, params=STEPS_BY)
+def _steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    with steps_by(request.param):
+        yield
 
 
 def note(text: str, note_id: UUID | None = None) -> Beside:
@@ -346,12 +356,12 @@ def test_further_behind_than_one_query_reads(database: Database) -> None:
 
 
 def test_a_full_queue_takes_no_more(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger.committer, "WAITING_MAX", 5)
+    monkeypatch.setattr(ledger.pipeline, "WAITING_MAX", 5)
     with running(database.url) as busy, ThreadPoolExecutor(5) as threads:
         opened(busy)
         with plugged(busy, database.url):
             taken = [threads.submit(busy.record, plain(grant(1))) for _ in range(5)]
-            wait_until(lambda: len(busy.committer._waiting) == 5, "a full queue")
+            wait_until(lambda: len(busy.committer._pipeline.waiting) == 5, "a full queue")
             with pytest.raises(LedgerBusyError):
                 busy.record(plain(grant(100)))
         assert all(call.result(WAIT_SECONDS_MAX) for call in taken)
@@ -359,21 +369,19 @@ def test_a_full_queue_takes_no_more(database: Database, monkeypatch: pytest.Monk
 
 
 def test_closing_records_what_waits(database: Database) -> None:
-    closing = Ledger(database.url)
-    opened(closing)
-    with ThreadPoolExecutor(21) as threads:
+    with running(database.url) as closing, ThreadPoolExecutor(21) as threads:
+        opened(closing)
         with plugged(closing, database.url):
             waiting = [threads.submit(closing.record, plain(grant(1))) for _ in range(20)]
-            wait_until(lambda: len(closing.committer._waiting) == 20, "the queue")
+            wait_until(lambda: len(closing.committer._pipeline.waiting) == 20, "the queue")
             closed = threads.submit(closing.close)
-            wait_until(lambda: closing.committer._closed, "the end mark")
+            wait_until(lambda: closing.committer._pipeline.closing, "the end mark")
             with pytest.raises(LedgerBusyError):
                 closing.record(plain(grant(100)))
         closed.result(WAIT_SECONDS_MAX)
         assert sorted(call.result(WAIT_SECONDS_MAX).settled for call in waiting) == list(
             range(1, 21)
         )
-    closing.close()
     assert len(whole_log(database.url)) == 1 + 1 + 20
 
 

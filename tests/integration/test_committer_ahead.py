@@ -42,14 +42,14 @@ def two_batches(
     database: databases.Database, ledger: Ledger, first: list[Submission], second: list[Submission]
 ) -> list[Outcome]:
     """`first` is being written, and blocked, while `second` is decided on top of it."""
-    committer = ledger.committer
+    pipeline = ledger.committer._pipeline
     with ThreadPoolExecutor(len(first) + len(second)) as callers:
         with writers_locked(database.url):
             futures: list[Future[Outcome]] = []
             for number, submission in enumerate(first):
                 futures.append(callers.submit(ledger.record, submission))
                 if number == 0:
-                    wait_until(lambda: committer._writing is not None, "a write under way")
+                    wait_until(lambda: pipeline._writing is not None, "a write under way")
             for number, submission in enumerate(second, 1):
                 futures.append(callers.submit(ledger.record, submission))
                 wait_until(partial(_decided, ledger, number), "a batch decided ahead")
@@ -57,7 +57,7 @@ def two_batches(
 
 
 def _decided(ledger: Ledger, count: int) -> bool:
-    ahead = ledger.committer._ahead
+    ahead = ledger.committer._pipeline._ahead
     return ahead is not None and len(ahead.waiting) == count
 
 

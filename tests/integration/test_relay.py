@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +34,16 @@ from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.relay import forms, guest, place
 from ledger.relay import hub as hub_module
-from ledger_running import WAIT_SECONDS_MAX, result_of, wait_until, whole_log, writers_locked
+from ledger_running import (
+    STEPS_BY,
+    WAIT_SECONDS_MAX,
+    result_of,
+    running,
+    steps_by,
+    wait_until,
+    whole_log,
+    writers_locked,
+)
 from ledger_samples import grant, keyed, opening, plain, release, request, settle
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -50,13 +59,14 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "CONNECT_SECONDS_MAX", WAIT_SECONDS_MAX)
 
 
-@contextmanager
-def sharing(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url, shares_writer=True)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+@pytest.fixture(autouse=True, params=STEPS_BY)
+def _steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    with steps_by(request.param):
+        yield
+
+
+def sharing(url: str) -> AbstractContextManager[Ledger]:
+    return running(url, shares_writer=True)
 
 
 @contextmanager
@@ -82,22 +92,22 @@ def hub_fixture(database: Database) -> Iterator[Ledger]:
 
 
 def is_guest(ledger: Ledger) -> bool:
-    relay = ledger.committer._relay
+    relay = ledger.committer._pipeline._relay
     return relay is not None and relay._guest is not None
 
 
 def owed(ledger: Ledger) -> int:
     """How many of its commands a guest has handed to the hub and not heard of."""
-    relay = ledger.committer._relay
+    relay = ledger.committer._pipeline._relay
     return len(relay._guest._unanswered) if relay is not None and relay._guest is not None else 0
 
 
 def taken_in(hub: Ledger) -> int:
     """How many commands a hub has that are not recorded: in writing, decided or in its queue."""
-    committer = hub.committer
-    batches = (committer._writing, committer._ahead)
+    pipeline = hub.committer._pipeline
+    batches = (pipeline._writing, pipeline._ahead, pipeline.job)
     decided = sum(len(batch.waiting) for batch in batches if batch is not None)
-    return decided + len(committer._slow) + len(committer._waiting)
+    return decided + len(pipeline._slow) + len(pipeline.waiting)
 
 
 def committers(url: str) -> int:
@@ -281,10 +291,13 @@ def test_a_welcome_guest_that_sends_rubbish_is_dropped(hub: Ledger, database: Da
 
 
 def test_a_hub_that_closes_answers_what_it_has_taken_in(database: Database) -> None:
-    hub = Ledger(database.url, shares_writer=True)
-    hub.record(plain(opening("ann", tokens=1000)))
-    hub.record(plain(request(1, new_id())))
-    with sharing(database.url) as other, ThreadPoolExecutor(12) as threads:
+    with (
+        sharing(database.url) as hub,
+        sharing(database.url) as other,
+        ThreadPoolExecutor(12) as threads,
+    ):
+        hub.record(plain(opening("ann", tokens=1000)))
+        hub.record(plain(request(1, new_id())))
         other.record(plain(request(1, new_id())))
         asked: list[Future[Outcome]] = []
         with writers_locked(database.url):
@@ -301,7 +314,7 @@ def test_a_hub_that_closes_answers_what_it_has_taken_in(database: Database) -> N
 
 
 def test_a_hub_may_be_awake_when_it_is_closed(database: Database) -> None:
-    ring = Bell.ring
+    call = Bell.call
     hub = Ledger(database.url, shares_writer=True)
     hub.record(plain(opening("ann", tokens=1000)))
     hub.record(plain(request(1, new_id())))
@@ -310,17 +323,15 @@ def test_a_hub_may_be_awake_when_it_is_closed(database: Database) -> None:
         def late(bell: Bell) -> None:
             stranger.connect(place.name_of(database.url))  # it wakes, and finds that it is closed
             time.sleep(0.2)
-            bell._asleep = True  # as where it has lain down, then found that it is closed
-            ring(bell)
+            call(bell)
 
-        with patch.object(Bell, "ring", late):
+        with patch.object(Bell, "call", late):
             hub.close()
 
 
 @pytest.mark.usefixtures("hub")
 def test_a_guest_that_closes_waits_for_its_answers(database: Database) -> None:
-    closing = Ledger(database.url, shares_writer=True)
-    with ThreadPoolExecutor(12) as threads:
+    with sharing(database.url) as closing, ThreadPoolExecutor(12) as threads:
         closing.record(plain(request(1, new_id())))
         with writers_locked(database.url):
             asked = [threads.submit(closing.record, plain(request(1, new_id()))) for _ in range(10)]

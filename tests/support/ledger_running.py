@@ -1,9 +1,11 @@
 """Real ledgers in tests: opened and closed, and made to take several commands as one batch."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg
@@ -20,13 +22,48 @@ from ledger_samples import opening, plain
 WAIT_SECONDS_MAX = 60.0
 
 
+STEPS_BY = ("a thread", "a loop")
+_steps_by = ContextVar("steps by", default="a thread")
+
+
 @contextmanager
-def running(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url)
+def steps_by(name: str) -> Iterator[None]:
+    """While inside, `running` ledgers have their committer's steps taken by one of `STEPS_BY`."""
+    token = _steps_by.set(name)
     try:
-        yield ledger
+        yield
+    finally:
+        _steps_by.reset(token)
+
+
+@contextmanager
+def running(url: str, *, shares_writer: bool = False) -> Iterator[Ledger]:
+    ledger = Ledger(url, shares_writer=shares_writer)
+    try:
+        with nullcontext() if _steps_by.get() == "a thread" else _on_a_loop(ledger):
+            yield ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def _on_a_loop(ledger: Ledger) -> Iterator[None]:
+    left: Future[None] = Future()
+    entered: Future[None] = Future()
+
+    async def main() -> None:
+        with ledger.on_loop():
+            entered.set_result(None)
+            await asyncio.wrap_future(left)
+
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(asyncio.run, main())
+        try:
+            entered.result(WAIT_SECONDS_MAX)
+            yield
+        finally:
+            left.set_result(None)
+            ended.result(WAIT_SECONDS_MAX)
 
 
 def wait_until(reached: Callable[[], object], what: str) -> None:
@@ -74,7 +111,7 @@ def in_one_batch(
     with ThreadPoolExecutor(len(submissions)) as threads, plugged(ledger, url):
         for number, submission in enumerate(submissions, 1):
             futures.append(threads.submit(ledger.record, submission))
-            wait_until(lambda: len(ledger.committer._waiting) >= number, "the queue")  # noqa: B023 - called at once
+            wait_until(lambda: len(ledger.committer._pipeline.waiting) >= number, "the queue")  # noqa: B023 - called at once
     return [result_of(future) for future in futures]
 
 

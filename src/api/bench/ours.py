@@ -44,14 +44,16 @@ class GroupCommitter:
                 await self.ledger.record_async(submission)
 
         async def main() -> None:
-            await asyncio.gather(*map(once, account_ids))
+            with self.ledger.on_loop():
+                await asyncio.gather(*map(once, account_ids))
 
         run(main())
 
     def _record(self, commands: Iterable[Command]) -> None:
         async def main() -> None:
             submissions = (Submission(command=command, actor="bench") for command in commands)
-            await asyncio.gather(*map(self.ledger.record_async, submissions))
+            with self.ledger.on_loop():
+                await asyncio.gather(*map(self.ledger.record_async, submissions))
 
         run(main())
 
@@ -66,7 +68,11 @@ class GroupCommitter:
             asked, done = self.pair(pick())
             return self._step(asked), self._step(done)
 
-        return run(tally(pair, callers=callers, seconds=seconds, counted=(LedgerError,)))
+        async def main() -> Tally:
+            with self.ledger.on_loop():
+                return await tally(pair, callers=callers, seconds=seconds, counted=(LedgerError,))
+
+        return run(main())
 
     @staticmethod
     def pair(account_id: str) -> tuple[Submission, Submission]:

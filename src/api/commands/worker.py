@@ -59,7 +59,8 @@ async def _work(settings: Settings, concurrency: int) -> None:
             limits=limits(settings),
             concurrency=concurrency,
         )
-        await _until_stopped(working)
+        with ledger.on_loop():
+            await _until_stopped(working)
     finally:
         await asyncio.to_thread(ledger.close)
 

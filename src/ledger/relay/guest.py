@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ledger import metrics
+from ledger.bell import Watched
 from ledger.commands import Submission
 from ledger.relay import forms, place
 from ledger.relay.forms import Result
@@ -42,9 +43,9 @@ class Guest(Generic[T]):
         self._unsent: list[msgspec.Raw] = []
         self._unanswered: dict[int, tuple[float, T]] = {}
 
-    def watched(self) -> Iterator[tuple[int, int]]:
-        """The descriptor, and which of poll's events `handle` wants to be told of."""
-        yield self._link.fileno(), self._link.events
+    def watched(self) -> Iterator[tuple[Watched, int]]:
+        """What `handle` wants to be told of, and which of poll's events."""
+        yield self._link, self._link.events
 
     @property
     def seconds_left(self) -> float | None:

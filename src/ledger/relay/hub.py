@@ -1,5 +1,6 @@
 """The listening end: takes the guests' commands in and hands their answers back."""
 
+import contextlib
 import select
 import socket
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from ledger import metrics
+from ledger.bell import Watched
 from ledger.commands import Submission
 from ledger.relay import forms, place
 from ledger.relay.forms import Result
@@ -33,12 +35,12 @@ class Hub:
         self._guests: dict[int, Link] = {}
         self._welcome: set[int] = set()  # those that have said which version they are of
 
-    def watched(self) -> Iterator[tuple[int, int]]:
-        """Descriptors, and which of poll's events `handle` wants to be told of."""
+    def watched(self) -> Iterator[tuple[Watched, int]]:
+        """What `handle` wants to be told of, and which of poll's events."""
         if len(self._guests) < GUESTS_MAX:
-            yield self._listener.fileno(), select.POLLIN
-        for descriptor, link in self._guests.items():
-            yield descriptor, link.events
+            yield self._listener, select.POLLIN
+        for link in self._guests.values():
+            yield link, link.events
 
     def handle(self, ready: Iterable[tuple[int, int]]) -> list[Arrived]:
         """Commands that have come, of all guests."""
@@ -70,6 +72,8 @@ class Hub:
 
     def close(self) -> None:
         """Let nobody in any more, and every guest go."""
+        with contextlib.suppress(OSError):  # nobody is to wait here, whoever has duplicates
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for descriptor in list(self._guests):
             self._drop(descriptor)

@@ -1,5 +1,6 @@
 """Messages over a stream socket, each way, without waiting: a length, then so many bytes."""
 
+import contextlib
 import select
 import socket
 import struct
@@ -77,4 +78,6 @@ class Link:
 
     def close(self) -> None:
         """Give the socket back; what is unsent is lost."""
+        with contextlib.suppress(OSError):  # the other end is told at once, whoever has duplicates
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from ledger.bell import Watched
 from ledger.commands import Submission
 from ledger.relay import forms, place
 from ledger.relay.forms import Result
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 RETRY_SECONDS = 10.0
 """So long a process goes on by itself where there is a hub that it cannot talk to."""
+
+NOBODY_SECONDS = 0.1
+"""So long where there seems to be none, and yet the place is taken."""
 
 _log = structlog.get_logger("ledger.relay")
 
@@ -34,13 +38,30 @@ class Relay(Generic[T]):
         self._try_at = 0.0
         self._closed = False
 
+    def is_due(self, submission: Submission) -> bool:
+        """Whether to `look`, before this command, for somebody who records it."""
+        alone = self._hub is None and self._guest is None
+        if not alone or self._closed or not forms.can_carry(submission):
+            return False
+        return time.monotonic() >= self._try_at
+
+    def look(self) -> Sequence[Result]:
+        """Become the hub or a guest of it, which may take a while; it leads to no results."""
+        if listener := place.listen(self._name):
+            self._hub = Hub(listener)
+            return ()
+        self._try_at = time.monotonic() + NOBODY_SECONDS
+        if connected := place.connect(self._name):
+            try:
+                self._guest = Guest(connected)
+            except LinkLostError as error:
+                _log.info("no hub to be had", reason=str(error))
+                self._try_at = time.monotonic() + RETRY_SECONDS
+        return ()
+
     def take(self, submission: Submission, waiting: T) -> bool:
         """Whether the hub is to record it, with the next `send`; otherwise it is ours to record."""
-        if self._closed or not forms.can_carry(submission):
-            return False
-        if self._hub is None and self._guest is None:
-            self._look()
-        if self._guest is None:
+        if self._closed or self._guest is None or not forms.can_carry(submission):
             return False
         try:
             self._guest.put(submission, waiting)
@@ -56,8 +77,8 @@ class Relay(Generic[T]):
             except LinkLostError as error:
                 self._leave(error)
 
-    def watched(self) -> Iterator[tuple[int, int]]:
-        """Descriptors to sleep on, and which of poll's events."""
+    def watched(self) -> Iterator[tuple[Watched, int]]:
+        """What to be woken by, and upon which of poll's events."""
         end = self._hub or self._guest
         if end and not (self._closed and end is self._hub):
             yield from end.watched()
@@ -107,18 +128,6 @@ class Relay(Generic[T]):
         if self._guest:
             self._guest.close()
 
-    def _look(self) -> None:
-        if time.monotonic() < self._try_at:
-            return
-        if listener := place.listen(self._name):
-            self._hub = Hub(listener)
-        elif connected := place.connect(self._name):
-            try:
-                self._guest = Guest(connected)
-            except LinkLostError as error:
-                _log.info("no hub to be had", reason=str(error))
-                self._try_at = time.monotonic() + RETRY_SECONDS
-
     def _leave(self, error: LinkLostError) -> None:
         assert self._guest is not None
         self._lost += self._guest.close()
@@ -128,6 +137,6 @@ class Relay(Generic[T]):
 
     def _ready(self) -> list[tuple[int, int]]:
         poll = select.poll()
-        for descriptor, events in self.watched():
-            poll.register(descriptor, events)
+        for watched, events in self.watched():
+            poll.register(watched, events)
         return poll.poll(0)

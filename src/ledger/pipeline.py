@@ -1,0 +1,222 @@
+"""What the group committer does, step by step: take in, decide, send, be answered, tell.
+
+A batch is what came in while the last one was being written, and never more than half of what is
+under way; nothing waits on purpose. While no other process writes it is decided meanwhile, on
+cached accounts, and written without reading.
+Otherwise the accounts are brought level with the log under the writers' lock, the commands decided
+in the order they came, and the facts appended; so no conflict can happen, from any process.
+"""
+
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from ledger.ahead import Ahead
+from ledger.answers import Waiting, tell
+from ledger.bell import Watched
+from ledger.errors import LedgerBusyError
+from ledger.recording import Recording, Result
+from ledger.relay import Relay
+
+BATCH_MAX = 512
+SHARE_MIN = 16
+"""Fewer than this are not worth a commit of their own while more are coming."""
+
+WAITING_MAX = 20_000
+
+
+class Job:
+    """Part of the work that waits for the server or another process: no step is taken meanwhile."""
+
+    def __init__(self, waiting: Sequence[Waiting], work: Callable[[], Sequence[Result]]) -> None:
+        self.waiting = waiting
+        self.results: Sequence[Result] = ()
+        self._work = work
+
+    def run(self) -> None:
+        """Do it; `Pipeline.complete` tells who waits for it."""
+        self.results = self._work()
+
+
+class Pipeline:
+    """Owns one connection. One thread at a time takes steps, and none of them waits.
+
+    `waiting` is what is still to be taken in: any thread may append to it while there is `room`.
+    """
+
+    def __init__(self, url: str, *, shares_writer: bool) -> None:
+        self.waiting: deque[Waiting] = deque()
+        self.job: Job | None = None
+        self.closing = False
+        self._recording = Recording(url)
+        self._relay: Relay[Waiting] | None = Relay(url) if shares_writer else None
+        self._ahead: Ahead[Waiting] | None = None
+        self._slow: list[Waiting] = []
+        self._lost: list[Waiting] = []  # a hub that is gone may have recorded them
+        self._writing: Ahead[Waiting] | None = None
+        self._here: AbstractEventLoop | None = None
+
+    @property
+    def room(self) -> int:
+        """How many more may wait."""
+        return max(WAITING_MAX - len(self.waiting), 0)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closing, and nothing is left to be recorded or answered."""
+        owed = self._relay is not None and self._relay.is_waiting
+        under_way = self.job or self._writing or self._ahead or self._slow or self._lost
+        return self.closing and not (owed or under_way or self.waiting)
+
+    def step(self, here: AbstractEventLoop | None = None, *, heard: bool = True) -> bool:
+        """Do some of what there is to do; whether there may be more of it at once.
+
+        `here` is the event loop that this runs on, if any; `heard` is whether another process may
+        have said something. While there is a `job` nothing is done.
+        """
+        if self.job:
+            return False
+        self._here = here
+        if self._relay:
+            self._exchange(self._relay, heard=heard)
+        self._take_in()
+        if self.job:
+            return False
+        if self._writing:
+            if not self._recording.answer.has_come():
+                return False
+            self._finish()
+        else:
+            self._write_out()
+        if self._writing or self.job:
+            return not self.job and bool(self.waiting)
+        return bool(self.waiting or self._ahead or self._slow or self._lost)
+
+    def complete(self, job: Job) -> None:
+        """Tell what a job led to, and go on."""
+        self.job = self._here = None
+        self._answer(job.waiting, job.results)
+
+    def watched(self) -> Iterator[tuple[Watched, int]]:
+        """What a step may be taken for, and upon which of poll's events; 0 for none just now."""
+        if self._relay:
+            for each, events in self._relay.watched():
+                yield each, 0 if self.job else events
+        if server := self._recording.session:
+            yield server, server.answer.events if self._writing and not self.job else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long may be waited for that; None for ever."""
+        if self.job:
+            return None
+        relay = self._relay.seconds_left if self._relay else None
+        server = self._recording.answer.seconds_left if self._writing else None
+        return min((s for s in (relay, server) if s is not None), default=None)
+
+    def is_server(self, watched: Watched) -> bool:
+        """Whether this is the server's connection, and no other process."""
+        return watched is self._recording.session
+
+    def is_full(self) -> bool:
+        """Whether the batch has its share: half of what is under way.
+
+        So one half is decided, and its callers told and heard, while the other is being written.
+        """
+        ahead = len(self._ahead.waiting) if self._ahead else 0
+        if self._slow:
+            return ahead + len(self._slow) >= BATCH_MAX
+        writing = len(self._writing.waiting) if self._writing else 0
+        share = (writing + ahead + len(self.waiting)) // 2
+        return ahead >= min(max(share, SHARE_MIN), BATCH_MAX)
+
+    def close(self) -> None:
+        """Give the connection and every link up."""
+        if self._relay:
+            self._relay.close()
+        self._recording.close()
+
+    def _exchange(self, relay: "Relay[Waiting]", *, heard: bool) -> None:
+        """Take in what guests ask, tell our callers what the hub has answered."""
+        if self.closing:
+            relay.stop()
+        if heard:
+            for submission, reply in relay.arrived():
+                if self.room:
+                    self.waiting.append((submission, reply))
+                else:
+                    relay.answer([(reply, LedgerBusyError())])
+            if told := relay.answered():
+                self._answer([waiting for waiting, _ in told], [result for _, result in told])
+        self._lost += relay.lost()
+
+    def _take_in(self) -> None:
+        relay = self._relay
+        while self.waiting and not self.is_full():
+            if relay and relay.is_due(self.waiting[0][0]):
+                self.job = Job((), relay.look)
+                break
+            waiting = self.waiting.popleft()
+            if not (relay and relay.take(waiting[0], waiting)):
+                self._decide_ahead(waiting)
+        if relay:
+            relay.send()
+
+    def _decide_ahead(self, waiting: Waiting) -> None:
+        if self._ahead is None:
+            self._ahead = self._recording.ahead()
+        if self._slow or self._ahead is None or not self._ahead.take(waiting[0], waiting):
+            self._slow.append(waiting)  # and all after it, since the order is kept
+
+    def _write_out(self) -> None:
+        """Send what was decided ahead; what has to be read for comes after it."""
+        if self._ahead:
+            if failure := self._send():
+                self._fall(failure)
+        elif self._lost:
+            lost, self._lost = self._lost, []
+            submissions = [submission for submission, _ in lost]
+            self.job = Job(lost, lambda: self._recording.record_again(submissions))
+        elif self._slow:
+            slow, self._slow = self._slow, []
+            submissions = [submission for submission, _ in slow]
+            self.job = Job(slow, lambda: self._recording.record(submissions))
+
+    def _send(self) -> Exception | None:
+        """Send what was decided ahead, if anything was; what went wrong is for `_fall`."""
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead.waiting:
+            self._writing = ahead
+            try:
+                self._recording.send(ahead)
+            except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
+                return error
+        return None
+
+    def _finish(self) -> None:
+        """Send the next before telling anybody of the last, so that no server idles."""
+        written = self._writing
+        assert written is not None
+        try:
+            self._recording.finish(written)
+        except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
+            self._fall(error)
+            return
+        self._writing = None
+        failure = self._send()
+        self._answer(written.waiting, written.results)
+        if failure:
+            self._fall(failure)
+
+    def _fall(self, error: Exception) -> None:
+        """The batch was not written as decided; what was decided since stood on what is not so."""
+        failed, self._writing = self._writing, None
+        since, self._ahead = self._ahead, None
+        assert failed is not None
+        self._slow = [*(since.waiting if since else ()), *self._slow]
+        self.job = Job(failed.waiting, lambda: self._recording.retry(failed, since, error))
+
+    def _answer(self, batch: Sequence[Waiting], results: Sequence[Result]) -> None:
+        replies = tell(batch, results, self._here)
+        if self._relay:
+            self._relay.answer(replies)
