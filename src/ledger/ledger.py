@@ -113,12 +113,14 @@ class Ledger(Application[str]):
         return EntryMapper(transcoder=self.construct_transcoder())
 
 
+_KNOWN_BY_FACT = (RequestGeneration, SettleGeneration, ReleaseGeneration)
+
+
 def _with_key(submission: Submission) -> Submission:
     """Every command is known again after a lost answer.
 
     A generation's by its fact's id; the others by a key, made here where the caller has none.
     """
-    by_fact = RequestGeneration | SettleGeneration | ReleaseGeneration
-    if submission.key_id or isinstance(submission.command, by_fact):
+    if submission.key_id or isinstance(submission.command, _KNOWN_BY_FACT):
         return submission
     return msgspec.structs.replace(submission, key_id=new_id())
