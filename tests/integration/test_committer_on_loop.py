@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import uvloop
 
+import ledger.committer
 import ledger.pipeline
 import ledger.session
 from databases import Database
@@ -123,6 +124,9 @@ def test_what_needs_no_reading_is_recorded_on_the_loop_alone(
 def test_what_has_to_be_read_for_is_done_by_the_thread_and_the_loop_goes_on(
     alone: Ledger, database: Database, new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It is called for a job, and does not find it when it looks around.
+    monkeypatch.setattr(ledger.committer, "LOOK_SECONDS", 10 * WAIT_SECONDS_MAX)
+
     async def main() -> None:
         with alone.on_loop():
             steps = Steps(alone.committer, monkeypatch)
