@@ -11,7 +11,7 @@ from api.gathering import Gathered, Messenger
 from api.generations import listing as generations_listed
 from api.generations.before import Before, Question, look
 from api.generations.documents import Seen
-from api.generations.entering import Asking, Entered, enter
+from api.generations.entering import Entering, enter
 from api.generations.flights import Flights
 from api.generations.recent import RecentKeys
 from api.generations.states import states_of
@@ -46,7 +46,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     messengers: tuple[Messenger, ...]
     keys: Gathered[bytes, Principal | None]
     sessions: Gathered[bytes, Principal | None]
-    entering: Gathered[Asking, Entered]
+    entering: Entering
     before: Gathered[Question, Before]
     states: Gathered[Entry, Seen]
     numbers: Gathered[str, Numbers | None]
@@ -120,7 +120,7 @@ def build_services(settings: Settings) -> Services:
         messengers=(before, states, pages, lists),
         keys=Gathered(before, find_keys),
         sessions=Gathered(before, find_sessions),
-        entering=Gathered(before, enter),
+        entering=Entering(Gathered(before, enter)),
         before=Gathered(before, look),
         states=Gathered(states, states_of),
         numbers=Gathered(states, numbers_of_all),

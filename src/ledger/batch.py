@@ -11,7 +11,7 @@ from ledger.codec import encode_fact, is_storable
 from ledger.commands import Beside, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
-from ledger.errors import KeyReusedError, UnstorableTextError
+from ledger.errors import KeyReusedError, TermsChangedError, UnstorableTextError
 from ledger.identity import fact_id, new_id
 from ledger.log import Row, row
 
@@ -42,26 +42,36 @@ class Batch:
         at: datetime,
         accounts: dict[str, Account],
         known: Mapping[UUID, Entry],
+        terms: UUID | None = None,
     ) -> None:
-        """`known` holds the log's entries by fact id and by key id, as far as looked up."""
+        """`known` holds the log's entries by fact id and by key id, as far as looked up.
+
+        `terms` are those that commands which name any must name.
+        """
         self.after = position
         self.position = position
         self.at = at
         self._at = at.isoformat()
         self.accounts = accounts
         self.known = dict(known)
+        self.terms = terms
         self.rows: list[Row] = []
         self.beside: list[Beside] = []
 
     def apply(self, submission: Submission) -> Outcome:
-        """Decide one command and take its facts in. Raises `Refusal`, with nothing taken in."""
+        """Decide one command and take its facts in.
+
+        Raises `Refusal` or `TermsChangedError`, with nothing taken in.
+        """
         command = submission.command
         account = self.accounts[command.account_id]
+        first_id = fact_id(command)
+        if submission.terms not in {None, self.terms} and first_id not in self.known:
+            raise TermsChangedError  # what stands in the log already was recorded on good ones
         if submission.key_id and (earlier := self.known.get(submission.key_id)):
             if earlier.input_hash != submission.input_hash:
                 raise KeyReusedError
             return _outcome((earlier,), account, replayed=True)
-        first_id = fact_id(command)
         known = self.known.get(first_id)
         if known and known.account_id != account.account_id:
             known = None  # another's: not to be told of, and its id is not to be had

@@ -123,11 +123,13 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A command with who asks, and what makes asking again safe.
 
     `key_id` and `input_hash` stand for an idempotency key and the input it came with
-    (see `ledger.identity`).
+    (see `ledger.identity`). `terms` is what the caller and the price were known by (see
+    `ledger.terms`): where those are others by now, it raises `TermsChangedError`.
     """
 
     command: Command
     actor: str
     key_id: UUID | None = None
     input_hash: UUID | None = None
+    terms: UUID | None = None
     beside: tuple[Beside, ...] = ()

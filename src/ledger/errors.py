@@ -15,6 +15,7 @@ LedgerError
 │   ├── AlreadyRefundedError
 │   ├── UnstorableTextError
 │   └── BesideConflictError      constraint
+├── TermsChangedError            nothing was written: look at the terms again
 ├── LedgerUnavailableError       the outcome is unknown: ask again with the same key
 ├── LedgerBusyError              the queue is full; nothing was written
 └── CorruptLogError              the log says what cannot be
@@ -102,6 +103,10 @@ class BesideConflictError(Refusal):
     def __init__(self, constraint: str) -> None:
         super().__init__(constraint)
         self.constraint = constraint
+
+
+class TermsChangedError(LedgerError):
+    """A command was decided on terms that are not those of now; nothing was written."""
 
 
 class LedgerUnavailableError(LedgerError):

@@ -17,6 +17,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.rows import dict_row, tuple_row
 
+from ledger import terms
 from ledger.account import Account
 from ledger.codec import decode_entry, encode_fact
 from ledger.entry import Entry
@@ -74,7 +75,7 @@ APPEND_COLUMNS = 12
 NOTIFY = f"NOTIFY {CHANNEL}"
 # All of a batch decided ahead as one statement, and so one transaction.
 APPEND_ALONE = f"""
-WITH locked AS MATERIALIZED ({LOCK}), appended AS ({APPEND}, locked)
+WITH locked AS MATERIALIZED ({LOCK}, {terms.CHECK}), appended AS ({APPEND}, locked)
 SELECT pg_notify('{CHANNEL}', '')"""
 
 _BIGINT_MAX = 2**63 - 1

@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 import structlog
 
-from ledger import metrics, snapshots
+from ledger import metrics, snapshots, terms
 from ledger.account import Account
 from ledger.accounts import AccountCache
 from ledger.ahead import Ahead
@@ -29,7 +29,13 @@ from ledger.commands import (
     SettleGeneration,
     Submission,
 )
-from ledger.errors import BesideConflictError, LedgerError, LedgerUnavailableError, Refusal
+from ledger.errors import (
+    BesideConflictError,
+    LedgerError,
+    LedgerUnavailableError,
+    Refusal,
+    TermsChangedError,
+)
 from ledger.identity import ending_id, fact_id
 from ledger.log import TABLE, Head
 from ledger.session import Session
@@ -86,8 +92,7 @@ class Recording:
         self, failed: "Ahead[Any]", since: "Ahead[Any] | None", error: BaseException
     ) -> list[Result]:
         """Record by reading what could not be written ahead; `since` stood on it, and is void."""
-        if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.table_name == TABLE:
-            # Another process wrote, or an id was in the log: nothing is wrong but our guess.
+        if _guessed(error):
             names = {*failed.batch.accounts, *(since.batch.accounts if since else ())}
             self._accounts.retract(names, head=failed.head)
             if self._session:
@@ -172,7 +177,11 @@ class Recording:
         names = {submission.command.account_id for submission in submissions}
         accounts = self._accounts.take(session.connection, names)
         stale = self._accounts.suspects(accounts)
-        opened = session.open(known=_ids_to_look_up(submissions, again=again), behind=stale)
+        opened = session.open(
+            known=_ids_to_look_up(submissions, again=again),
+            behind=stale,
+            with_terms=any(submission.terms for submission in submissions),
+        )
         snapshots.follow_all(accounts, opened.tail)
         missed = self._accounts.missed(opened.head.position, accounts, stale)
         snapshots.follow_all(accounts, session.tails(missed))
@@ -183,7 +192,8 @@ class Recording:
             return self._write(submissions, again=again)
         found = opened.known + session.known(_late_ids(submissions, accounts))
         known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}
-        batch = Batch(opened.head.position, now_after(opened.head.at), accounts, known)
+        at = now_after(opened.head.at)
+        batch = Batch(opened.head.position, at, accounts, known, opened.terms)
         results = [_try(batch, submission) for submission in submissions]
         self._unanswered = results = _own(results, self._unanswered)
         due = self._accounts.snapshots_due(batch.accounts)
@@ -214,8 +224,18 @@ def _kind(submission: Submission, result: Result) -> tuple[str, str]:
 def _try(batch: Batch, submission: Submission) -> Result:
     try:
         return batch.apply(submission)
-    except Refusal as refusal:
+    except (Refusal, TermsChangedError) as refusal:
         return refusal
+
+
+def _guessed(error: BaseException) -> bool:
+    """Whether nothing is wrong but what the batch was decided on.
+
+    Another process wrote, an id was in the log, or the terms have changed.
+    """
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return error.diag.table_name == TABLE
+    return isinstance(error, psycopg.Error) and error.sqlstate == terms.CHANGED
 
 
 def _own(results: list[Result], before: Sequence[Result]) -> list[Result]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg import ClientCursor
 
-from ledger import log, snapshots, wire
+from ledger import log, snapshots, terms, wire
 from ledger.account import Account
 from ledger.batch import Batch
 from ledger.entry import Entry
@@ -24,6 +24,7 @@ ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 5
 """A server that has not answered by then counts as lost, though the connection stands."""
 
 _PARAMETERS = [f"${n}" for n in range(1, log.APPEND_COLUMNS + 1)]
+_PARAMETERS_ALONE = [f"${n}" for n in range(2, log.APPEND_COLUMNS + 2)]
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
 _SETTINGS = f"""
 SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
@@ -37,8 +38,8 @@ PREPARE ledger_known (text) AS {log.KNOWN.format("$1")};
 PREPARE ledger_tails (text, text) AS {log.TAILS.format("$1", "$2")};
 PREPARE ledger_append (bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
 {log.APPEND.format(*_PARAMETERS)};
-PREPARE ledger_append_alone (bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
-{log.APPEND_ALONE.format(*_PARAMETERS)};
+PREPARE ledger_append_alone (uuid, bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
+{log.APPEND_ALONE.format("$1", *_PARAMETERS_ALONE)};
 PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
 
 
@@ -49,6 +50,7 @@ class Opened(NamedTuple):
     """What the log says under the writers' lock."""
 
     head: log.Head
+    terms: UUID | None
     known: list[Entry]
     tail: list[Entry]
 
@@ -74,14 +76,21 @@ class Session:
         self.connection.execute(_SETTINGS.encode())
         self._answer: wire.Answer | None = None
 
-    def open(self, *, known: Sequence[UUID], behind: Sequence[Account]) -> Opened:
+    def open(
+        self, *, known: Sequence[UUID], behind: Sequence[Account], with_terms: bool = False
+    ) -> Opened:
         """Begin, take the writers' lock, and read what is asked for with the log's head."""
-        statements = ["BEGIN", log.LOCK, log.HEAD, self._known(known), self._tails(behind)]
-        cursor = self.connection.execute(";".join(filter(None, statements)).encode())
+        statements = ["BEGIN", log.LOCK, log.HEAD, terms.CURRENT if with_terms else ""]
+        lists = [self._known(known), self._tails(behind)]
+        cursor = self.connection.execute(";".join(filter(None, statements + lists)).encode())
         cursor.nextset()
         cursor.nextset()
         head = log.Head(cursor.fetchone())
-        return Opened(head, *(_next_set(cursor) if asked else [] for asked in statements[3:]))
+        current: UUID | None = None
+        if with_terms:
+            cursor.nextset()
+            current = cursor.fetchall()[0][0]
+        return Opened(head, current, *(_next_set(cursor) if each else [] for each in lists))
 
     def known(self, ids: Sequence[UUID]) -> list[Entry]:
         """Entries whose key id or fact id is among `ids`."""
@@ -99,11 +108,15 @@ class Session:
         """The same in a transaction of its own, under the writers' lock, without waiting."""
         pgconn = self.connection.pgconn
         if batch.beside or due:
-            message = f"BEGIN;{log.LOCK};{self._message(batch, due)}"
+            checked = self._quoted(f"SELECT {terms.CHECK.format('%s')}", batch.terms)
+            message = f"BEGIN;{log.LOCK};{checked};{self._message(batch, due)}"
             pgconn.send_query(message.encode())
         else:
+            named = str(batch.terms).encode() if batch.terms else None
             parameters = log.append_parameters(batch.after, batch.rows)
-            pgconn.send_query_prepared(b"ledger_append_alone", [p.encode() for p in parameters])
+            pgconn.send_query_prepared(
+                b"ledger_append_alone", [named, *(p.encode() for p in parameters)]
+            )
         self._answer = wire.Answer(pgconn, ANSWER_SECONDS_MAX)
 
     def fileno(self) -> int:

@@ -179,11 +179,11 @@ def test_what_another_process_records_meanwhile_refuses_nobody(
     accept = requesting._accept
     answers: list[httpx.Response] = []
 
-    async def accept_later(services: Services, *rest: Any) -> requesting.Accepted:
+    async def accept_later(services: Services, *rest: Any, **terms: Any) -> requesting.Accepted:
         if services is two[0].services:
             asked = await to_thread.run_sync(lambda: ask(other, reference_image=reference))
             answers.append(asked)
-        return await accept(services, *rest)
+        return await accept(services, *rest, **terms)
 
     monkeypatch.setattr(requesting, "_accept", accept_later)
     answer = ask(one, reference_image=reference)

@@ -371,7 +371,7 @@ def test_an_answer_that_cannot_be_read_is_no_answer(rubbish: dict[str, Any]) -> 
 
 
 def test_a_command_of_another_kind_is_none() -> None:
-    opening_form = forms._Command(1, "OpenAccount", msgspec.Raw(b"\x80"), "test", None, None)
+    opening_form = forms._Command(1, "OpenAccount", msgspec.Raw(b"\x80"), "test", None, None, None)
     message = forms.together([msgspec.Raw(msgspec.msgpack.encode(opening_form))])
     with pytest.raises(msgspec.DecodeError):
         forms.decode_commands(message)

@@ -1,18 +1,19 @@
 """Asking for images the way that nearly all do: with a key, in a small JSON body, without waiting.
 
-Who asks, whether the idempotency key is known and what the prompt costs is one question then.
+Who asks and what the prompt costs is one question then, and none where it is remembered.
 Whatever is not so plain takes the long way, which also tells what is wrong where something is.
 """
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from litestar import Response
 
 from api.generations.accepted import answer_of, seen_now
 from api.generations.asked import INLINE_BYTES_MAX, Asked, read_json
 from api.generations.before import OPERATION
-from api.generations.entering import Asking
-from api.generations.requesting import accept_offer
+from api.generations.entering import Asking, Entered
+from api.generations.requesting import Accepted, accept_offer
 from api.http.auth import hash_of_key, known, let_in
 from api.http.bodies import StrictRequest
 from api.http.preferences import is_key
@@ -21,6 +22,7 @@ from api.problems.refusals import EdgeError
 from api.services import Services
 from api.texts.i18n import locale_of
 from generation.pictures import UnsupportedPictureError
+from ledger.errors import TermsChangedError
 from ledger.identity import key_id
 
 _TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
@@ -39,16 +41,32 @@ async def create_plainly(request: StrictRequest) -> Response[Generation] | None:
     if plain is None:
         return None
     hashed, key, asked = plain
-    found, offer = await services.entering.get(Asking(hashed, asked.prompt_id))
-    caller = known(found)
-    let_in(request, caller)
-    account_id = caller.account
-    used = None if key is None else key_id(account_id, OPERATION, key)
-    if used is not None and used in services.recent_keys:
+    asking = Asking(hashed, asked.prompt_id)
+    entered = services.entering.remembered(asking)
+    if entered is not None:
+        try:
+            accepted = await _accept(request, entered, asked, key, entered.terms)
+        except TermsChangedError:
+            entered = None
+    if entered is None:
+        accepted = await _accept(request, await services.entering.ask(asking), asked, key, None)
+    if accepted is None:
         return None
-    accepted = await accept_offer(services, caller, asked, offer, used)
     locale = locale_of(headers.get(b"accept-language", b"").decode("latin-1"))
     return answer_of(accepted, await seen_now(services, accepted), locale)
+
+
+async def _accept(
+    request: StrictRequest, entered: Entered, asked: Asked, key: str | None, terms: UUID | None
+) -> Accepted | None:
+    """None where the idempotency key was used just now. Raises `TermsChangedError` where named."""
+    services, caller = request.services, known(entered.caller)
+    account_id = caller.account_id
+    used = None if key is None or account_id is None else key_id(account_id, OPERATION, key)
+    if used is not None and used in services.recent_keys:
+        return None
+    let_in(request, caller)
+    return await accept_offer(services, caller, asked, entered.offer, used, terms=terms)
 
 
 async def _read(

@@ -53,14 +53,21 @@ async def request_generation(
 
 
 async def accept_offer(
-    services: Services, caller: Principal, asked: Asked, offer: Offer | None, key_id: UUID | None
+    services: Services,
+    caller: Principal,
+    asked: Asked,
+    offer: Offer | None,
+    key_id: UUID | None,
+    *,
+    terms: UUID | None = None,
 ) -> Accepted:
     """The same where the prompt is known, or known to be none; the key may have been used.
 
-    A key that has been used costs more so than where that is known, but no tokens.
+    A key that has been used costs more so than where that is known, but no tokens. Raises
+    `TermsChangedError` where caller and offer are of `terms` that are not those of now.
     """
     try:
-        accepted = await _accept(services, caller, asked, offer, key_id)
+        accepted = await _accept(services, caller, asked, offer, key_id, terms=terms)
     except (Refusal, PromptNotFoundError):
         # What it was used for may be what refuses us.
         earlier = None
@@ -89,12 +96,19 @@ def _replay(earlier: Entry, asked: Asked) -> Accepted:
 
 
 async def _accept(
-    services: Services, caller: Principal, asked: Asked, offer: Offer | None, key_id: UUID | None
+    services: Services,
+    caller: Principal,
+    asked: Asked,
+    offer: Offer | None,
+    key_id: UUID | None,
+    *,
+    terms: UUID | None,
 ) -> Accepted:
+    account_id = caller.account
     if offer is None:
         raise PromptNotFoundError
     command = RequestGeneration(
-        account_id=caller.account,
+        account_id=account_id,
         generation_id=new_id(),
         prompt=offer.prompt,
         members_only=offer.members_only,
@@ -113,6 +127,7 @@ async def _accept(
         actor=caller.actor,
         key_id=key_id,
         input_hash=asked.hash if key_id else None,
+        terms=terms,
     )
     try:
         outcome = await services.ledger.record_async(submission)

@@ -221,6 +221,7 @@ _TABLE |= {
     ledger.AlreadyRefundedError: _fixed("CONFLICT", msg("This generation was refunded before.")),
     ledger.UnstorableTextError: lambda _: _field(BODY, msg("Has a NUL character in a text.")),
     ledger.BesideConflictError: _beside,
+    ledger.TermsChangedError: _UNAVAILABLE,
     ledger.LedgerUnavailableError: _UNAVAILABLE,
     ledger.LedgerBusyError: _UNAVAILABLE,
     # The edge's own.

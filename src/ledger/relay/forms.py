@@ -33,6 +33,7 @@ class _Command(msgspec.Struct, frozen=True, array_like=True):
     actor: str
     key_id: UUID | None
     input_hash: UUID | None
+    terms: UUID | None
 
 
 class _Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -84,6 +85,7 @@ def encode_command(number: int, submission: Submission) -> msgspec.Raw:
         submission.actor,
         submission.key_id,
         submission.input_hash,
+        submission.terms,
     )
     return msgspec.Raw(_encode(form))
 
@@ -117,6 +119,7 @@ def _submission(form: _Command) -> Submission:
         actor=form.actor,
         key_id=form.key_id,
         input_hash=form.input_hash,
+        terms=form.terms,
     )
 
 
