@@ -1,5 +1,6 @@
 """The short way of an acceptance: taken where it can be, and nowhere other than the long one."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,8 +12,8 @@ import pytest
 from api.connection import Connection
 from api.credentials import key_hash
 from api.gathering import Gathered
-from api.generations import recent
-from api.generations.entering import Asking, enter
+from api.generations import entering, recent
+from api.generations.entering import Asking, Entered, Entering, enter
 from api.generations.recent import RecentKeys
 from api_client import Api
 from ledger.identity import new_id
@@ -58,6 +59,67 @@ def test_one_question_is_asked_where_the_request_is_plain(api: Api, questions: l
     assert questions == ["entering", "entering"]
 
 
+def test_none_is_asked_of_a_key_and_a_prompt_that_are_remembered(
+    api: Api, questions: list[str]
+) -> None:
+    user, other = api.user(), api.user()
+    for each in (user, other, user, other):
+        assert ask(each).status_code == 202
+    assert questions == ["entering", "entering"]
+    for prompt_id in ("future-city", "dreamy-forest", "future-city"):
+        body = {"prompt_id": prompt_id}
+        assert user.post("/v1/generations", json=body).status_code == 202
+    assert questions == ["entering", "entering", "entering"]
+
+
+def test_a_price_that_changed_is_noticed_at_once(api: Api) -> None:
+    user, admin = api.user(tokens=100), api.admin()
+    text = {"title": "T", "content": "c", "token_cost": 3}
+    prompt = admin.post("/v1/prompts", json=text).json()
+
+    def held(**more: Any) -> httpx.Response:
+        return user.post("/v1/generations", json={"prompt_id": prompt["id"], **more})
+
+    for cost in (3, 4, 5):
+        change = {"token_cost": cost}
+        assert admin.patch(f"/v1/prompts/{prompt['id']}", json=change).status_code == 200
+        assert [held().json()["cost"]["held"] for _ in range(2)] == [cost, cost]
+    assert admin.patch(f"/v1/prompts/{prompt['id']}", json={"token_cost": 6}).status_code == 200
+    refused(held(expected_cost=5), 409, "PRICE_CHANGED")
+    assert held(expected_cost=6).status_code == 202
+
+
+def test_what_is_remembered_may_change_each_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = api.user()
+    assert ask(user).status_code == 202
+    remembered = Entering.remembered
+
+    def outdated(entering: Entering, asking: Asking) -> Entered | None:
+        found = remembered(entering, asking)
+        return found and found._replace(terms=new_id())
+
+    monkeypatch.setattr(Entering, "remembered", outdated)
+    for number in range(2, 5):
+        answer = ask(user, headers={"Idempotency-Key": f"order-{number}"})
+        assert (answer.status_code, answer.json()["cost"]["held"]) == (202, 5)
+    assert user.get("/v1/balance").json()["held"] == 20
+
+
+def test_no_more_than_so_many_are_remembered(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entering, "REMEMBERED_MAX", 3)
+    asked = [Asking(key_hash(api.key(api.account())), "dreamy-forest") for _ in range(5)]
+    remembering = Entering(api.services.entering.question)
+
+    async def ask_all() -> None:
+        for number, asking in enumerate(asked):
+            found = await remembering.ask(asking)
+            assert remembering.remembered(asking) == found
+            assert len(remembering._callers) == number % 3 + 1
+
+    asyncio.run(ask_all())
+    assert remembering.remembered(asked[0]) is None
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -93,6 +155,17 @@ def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
             "UPDATE api_keys SET revoked_at = now() WHERE account_id = %s", [account_id]
         )
     refused(ask(user), 401, "UNAUTHENTICATED")
+
+
+def test_a_revoked_key_is_not_told_of_what_it_asked_before(api: Api) -> None:
+    account_id = api.account()
+    user = api.client(api.key(account_id))
+    assert ask(user, headers=KEY).status_code == 202
+    with api.services.pool.connection() as connection:
+        connection.execute(
+            "UPDATE api_keys SET revoked_at = now() WHERE account_id = %s", [account_id]
+        )
+    refused(ask(user, headers=KEY), 401, "UNAUTHENTICATED")
 
 
 def test_a_key_without_an_account_is_refused(api: Api) -> None:

@@ -94,10 +94,11 @@ def test_a_command_of_earlier_terms_is_not_recorded(
     ledger.record(on(good, plain(request(1, new_id()))))
     change(database.url)
     state(ledger, database)
-    before = whole_log(database.url)
+    before, session = whole_log(database.url), ledger.committer._recording._session
     with pytest.raises(TermsChangedError):
         ledger.record(on(good, plain(request(2, new_id()))))
     assert whole_log(database.url) == before
+    assert ledger.committer._recording._session is session
     state(ledger, database)
     outcome = ledger.record(on(terms(database.url), plain(request(2, new_id()))))
     assert outcome.held == 3
