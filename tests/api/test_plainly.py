@@ -85,6 +85,7 @@ def test_a_price_that_changed_is_noticed_at_once(api: Api) -> None:
         assert admin.patch(f"/v1/prompts/{prompt['id']}", json=change).status_code == 200
         assert [held().json()["cost"]["held"] for _ in range(2)] == [cost, cost]
     assert admin.patch(f"/v1/prompts/{prompt['id']}", json={"token_cost": 6}).status_code == 200
+    assert ask(user).status_code == 202  # so that the caller is known on other terms than the price
     refused(held(expected_cost=5), 409, "PRICE_CHANGED")
     assert held(expected_cost=6).status_code == 202
 

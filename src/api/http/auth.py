@@ -1,5 +1,7 @@
 """Who is asking: keys and sessions, looked up in every request, so that an ended one stops at once.
 
+Only a plain acceptance remembers whose a key is, and has the ledger check that in its commit.
+
 A key that is sent is what counts, whatever cookie comes with it.
 """
 

@@ -11,6 +11,9 @@ INSERT INTO ledger_terms DEFAULT VALUES;
 CREATE FUNCTION ledger_change_terms() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE ledger_terms SET id = gen_random_uuid();
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'ledger_terms has lost its row';
+    END IF;
     RETURN NULL;
 END;
 $$;
