@@ -18,10 +18,12 @@ from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.recording import Recording
 from ledger_running import (
+    STEPS_BY,
     WAIT_SECONDS_MAX,
     in_one_batch,
     result_of,
     running,
+    steps_by,
     wait_until,
     whole_log,
     writers_locked,
@@ -63,10 +65,10 @@ def on(terms: UUID, submission: Submission) -> Submission:
     return msgspec.structs.replace(submission, terms=terms)
 
 
-@pytest.fixture(name="ledger")
-def ledger_fixture(database: Database) -> Iterator[Ledger]:
+@pytest.fixture(name="ledger", params=STEPS_BY)
+def ledger_fixture(request: pytest.FixtureRequest, database: Database) -> Iterator[Ledger]:
     """It has written alone, and so decides ahead."""
-    with running(database.url) as ledger:
+    with steps_by(request.param), running(database.url) as ledger:
         ledger.record(plain(opening(tokens=100)))
         ledger.record(plain(grant(1)))
         yield ledger
@@ -94,11 +96,11 @@ def test_a_command_of_earlier_terms_is_not_recorded(
     ledger.record(on(good, plain(request(1, new_id()))))
     change(database.url)
     state(ledger, database)
-    before, session = whole_log(database.url), ledger.committer._recording._session
+    before, session = whole_log(database.url), ledger.committer._pipeline._recording._session
     with pytest.raises(TermsChangedError):
         ledger.record(on(good, plain(request(2, new_id()))))
     assert whole_log(database.url) == before
-    assert ledger.committer._recording._session is session
+    assert ledger.committer._pipeline._recording._session is session
     state(ledger, database)
     outcome = ledger.record(on(terms(database.url), plain(request(2, new_id()))))
     assert outcome.held == 3
@@ -128,13 +130,15 @@ def test_the_others_of_its_batch_are_recorded(
 
 def test_a_change_counts_while_the_lock_is_waited_for(ledger: Ledger, database: Database) -> None:
     """And what was decided meanwhile, on top of the command, does not sink with it."""
-    good = terms(database.url)
+    good, pipeline = terms(database.url), ledger.committer._pipeline
     with ThreadPoolExecutor(2) as threads:
         with writers_locked(database.url):
             late = threads.submit(ledger.record, on(good, plain(request(90, new_id()))))
-            wait_until(lambda: ledger.committer._writing is not None, "a write under way")
+            wait_until(lambda: pipeline._writing is not None, "a write under way")
             since = threads.submit(ledger.record, plain(request(20, new_id())))
-            wait_until(lambda: ledger.committer._slow, "the other one decided, or found too dear")
+            wait_until(
+                lambda: ledger.committer._pipeline._slow, "the other one decided, or found too dear"
+            )
             change(database.url)
         assert isinstance(result_of(late), TermsChangedError)
         assert since.result(WAIT_SECONDS_MAX).held == 20
@@ -179,7 +183,7 @@ def test_a_guest_tells_the_hub_its_terms(database: Database) -> None:
         hub.record(plain(request(1, new_id())))
         good = terms(database.url)
         guest.record(on(good, plain(request(1, new_id()))))
-        relay = guest.committer._relay
+        relay = guest.committer._pipeline._relay
         assert relay is not None
         assert relay._guest is not None
         change(database.url)
