@@ -1,5 +1,6 @@
 """Structured logs on stderr: JSON or for people. Never bodies, keys or prompts."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -60,6 +61,7 @@ class _Lines:
     def __init__(self, stream: TextIO, name: str = "") -> None:
         self.name = name
         self._stream = stream
+        self._gathered: dict[asyncio.AbstractEventLoop, list[str]] = {}
 
     def msg(self, line: str) -> None:
         """One line, at once."""
@@ -67,7 +69,23 @@ class _Lines:
             self._stream.write(f"{line}\n")
             self._stream.flush()
 
-    debug = info = warning = error = critical = exception = msg
+    def info(self, line: str) -> None:
+        """One line, with the others of this turn of the event loop, since each write costs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.msg(line)
+            return
+        gathered = self._gathered.setdefault(loop, [])
+        if not gathered:
+            loop.call_soon(self._write_gathered, loop)
+        gathered.append(line)
+
+    def _write_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.msg("\n".join(self._gathered.pop(loop)))
+
+    debug = info
+    warning = error = critical = exception = msg
 
 
 def _as_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
