@@ -38,6 +38,7 @@ class Observe:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = _log.bind()  # once: the proxy would look for it in each request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and tell how it went."""
@@ -61,7 +62,7 @@ class Observe:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            _tell(scope, status, time.perf_counter() - started)
+            _tell(self._log, scope, status, time.perf_counter() - started)
 
 
 def _completed(
@@ -75,7 +76,7 @@ def _completed(
     return own
 
 
-def _tell(scope: Any, status: int, seconds: float) -> None:
+def _tell(log: Any, scope: Any, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "OTHER"
     route = scope.get("path_template") or UNMATCHED
     requests, request_seconds = _figures(method, route, status)
@@ -83,7 +84,7 @@ def _tell(scope: Any, status: int, seconds: float) -> None:
     request_seconds.observe(seconds)
     if generation_id := scope.get("path_params", {}).get("generation_id"):
         structlog.contextvars.bind_contextvars(generation_id=str(generation_id))
-    tell = _log.debug if route in _QUIET else _log.info
+    tell = log.debug if route in _QUIET else log.info
     tell("request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 1))
 
 
