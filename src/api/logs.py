@@ -82,7 +82,8 @@ class _Lines:
         gathered.append(line)
 
     def _write_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.msg("\n".join(self._gathered.pop(loop)))
+        lines = "\n".join(self._gathered.pop(loop))
+        self.msg(lines)
 
     debug = info
     warning = error = critical = exception = msg
