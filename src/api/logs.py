@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from functools import partial
+from select import PIPE_BUF
 from typing import Any, TextIO
 
 import msgspec
@@ -82,8 +83,21 @@ class _Lines:
         gathered.append(line)
 
     def _write_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
-        lines = "\n".join(self._gathered.pop(loop))
-        self.msg(lines)
+        together: list[str] = []
+        room = PIPE_BUF
+        for line in self._gathered.pop(loop):
+            taken = len(line.encode(errors="replace")) + 1
+            if taken > room and together:
+                self._write(together)
+                together, room = [], PIPE_BUF
+            together.append(line)
+            room -= taken
+        self._write(together)
+
+    def _write(self, lines: list[str]) -> None:
+        # No more than a pipe takes whole: other processes write to the same one.
+        text = "\n".join(lines)
+        self.msg(text)
 
     debug = info
     warning = error = critical = exception = msg

@@ -45,10 +45,12 @@ class Ahead(Generic[T]):
                 if command.generation_id not in account.holds:
                     return False  # its ending may stand in the log
         self.batch.accounts[name] = account
-        self.batch.terms = self.batch.terms or submission.terms
+        before = self.batch.terms
+        self.batch.terms = before or submission.terms
         try:
             outcome = self.batch.apply(submission)
         except Exception:  # noqa: BLE001 - what goes wrong is found out, and told, one by one
+            self.batch.terms = before
             return False
         if not outcome.entries:
             return False

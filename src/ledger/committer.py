@@ -75,7 +75,9 @@ class Committer:
         """Record what waits, then end the thread and the connection. Safe to call twice."""
         with self._gate:
             self._pipeline.closing = True
-        if bell := self._loop_bell:
+        with self._turn:  # whoever is being appointed has been, or will see that it is over
+            bell = self._loop_bell
+        if bell:
             self._dismiss(bell.loop)
         else:
             self._call_thread()
@@ -136,9 +138,13 @@ class Committer:
             if bell is not self._loop_bell:
                 return
             more = self._pipeline.step(bell.loop, heard=heard)
-            bell.watch(self._pipeline.watched(), self._pipeline.seconds_left)
-            job = self._pipeline.job
-        if job:
+            handed_over = bool(self._pipeline.job)
+            try:
+                bell.watch(self._pipeline.watched(), self._pipeline.seconds_left)
+            except OSError:  # no descriptor is left for it; the thread needs none
+                self._loop_bell, handed_over = None, True
+                bell.close()
+        if handed_over:
             self._call_thread()
         elif more:  # others on the loop have their turn in between
             bell.loop.call_soon(lambda: self._step_on_loop(bell, heard=False))

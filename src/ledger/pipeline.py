@@ -11,10 +11,12 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+import structlog
+
 from ledger.ahead import Ahead
 from ledger.answers import Waiting, tell
 from ledger.bell import Watched
-from ledger.errors import LedgerBusyError
+from ledger.errors import LedgerBusyError, LedgerUnavailableError
 from ledger.recording import Recording, Result
 from ledger.relay import Relay
 
@@ -23,6 +25,8 @@ SHARE_MIN = 16
 """Fewer than this are not worth a commit of their own while more are coming."""
 
 WAITING_MAX = 20_000
+
+_log = structlog.get_logger("ledger.committer")
 
 
 class Job:
@@ -35,7 +39,11 @@ class Job:
 
     def run(self) -> None:
         """Do it; `Pipeline.complete` tells who waits for it."""
-        self.results = self._work()
+        try:
+            self.results = self._work()
+        except Exception as error:  # noqa: BLE001 - else nobody would do the next one
+            _log.error("the committer's work failed", exc_info=error)
+            self.results = [LedgerUnavailableError() for _ in self.waiting]
 
 
 class Pipeline:
@@ -161,6 +169,7 @@ class Pipeline:
                 self._decide_ahead(waiting)
         if relay:
             relay.send()
+            self._lost += relay.lost()  # a hub that is found gone only now
 
     def _decide_ahead(self, waiting: Waiting) -> None:
         if self._ahead is None:

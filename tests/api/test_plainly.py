@@ -106,6 +106,40 @@ def test_what_is_remembered_may_change_each_time(api: Api, monkeypatch: pytest.M
     assert user.get("/v1/balance").json()["held"] == 20
 
 
+def test_what_is_gone_is_forgotten(api: Api) -> None:
+    account_id = api.account()
+    key = api.key(account_id)
+    admin, user = api.admin(), api.client(key)
+    prompt = admin.post("/v1/prompts", json={"title": "T", "content": "c", "token_cost": 3}).json()
+    body = {"prompt_id": prompt["id"]}
+    assert user.post("/v1/generations", json=body).status_code == 202
+    entering = api.services.entering
+    assert entering.remembered(Asking(key_hash(key), prompt["id"])) is not None
+    assert admin.delete(f"/v1/prompts/{prompt['id']}").status_code == 204
+    with api.services.pool.connection() as connection:
+        connection.execute(
+            "UPDATE api_keys SET revoked_at = now() WHERE account_id = %s", [account_id]
+        )
+    refused(user.post("/v1/generations", json=body), 401, "UNAUTHENTICATED")
+    assert prompt["id"] not in entering._offers
+    assert key_hash(key) not in entering._callers
+
+
+def test_without_terms_nothing_is_remembered(
+    api: Api, questions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, question = api.user(), api.services.entering.question
+    look = question._look
+
+    def bare(connection: Connection, asked: Sequence[Asking]) -> list[Entered]:
+        return [found._replace(terms=None) for found in look(connection, asked)]
+
+    monkeypatch.setattr(question, "_look", bare)
+    for _ in range(2):
+        assert ask(user).status_code == 202
+    assert questions == ["entering", "entering"]
+
+
 def test_no_more_than_so_many_are_remembered(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entering, "REMEMBERED_MAX", 3)
     asked = [Asking(key_hash(api.key(api.account())), "dreamy-forest") for _ in range(5)]

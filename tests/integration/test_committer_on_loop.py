@@ -1,6 +1,7 @@
 """An event loop takes the committer's steps; whatever becomes of it, nothing is lost or doubled."""
 
 import asyncio
+import errno
 import os
 import select
 import signal
@@ -14,13 +15,14 @@ import uvloop
 
 import ledger.committer
 import ledger.pipeline
+import ledger.recording
 import ledger.session
 from databases import Database
 from ledger import metrics
 from ledger.batch import Outcome
 from ledger.commands import Submission
 from ledger.committer import Committer
-from ledger.errors import InsufficientTokensError, LedgerBusyError
+from ledger.errors import InsufficientTokensError, LedgerBusyError, LedgerUnavailableError
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger_running import (
@@ -417,5 +419,38 @@ def test_one_loop_at_a_time(alone: Ledger, new_loop: NewLoop) -> None:
             assert (await alone.record_async(plain(grant(1)))).settled == 101
         with alone.on_loop():
             assert (await alone.record_async(plain(grant(1)))).settled == 102
+
+    run(new_loop, main())
+
+
+def test_without_a_descriptor_to_watch_the_thread_goes_on(
+    alone: Ledger, new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def main() -> None:
+        monkeypatch.setattr(os, "dup", none_left)
+        with alone.on_loop():
+            asked = (alone.record_async(plain(request(1, new_id()))) for _ in range(20))
+            outcomes = await asyncio.wait_for(asyncio.gather(*asked), WAIT_SECONDS_MAX)
+            assert sorted(outcome.held for outcome in outcomes) == list(range(1, 21))
+
+    run(new_loop, main())
+
+
+def test_work_that_fails_is_told_and_the_next_is_done(
+    alone: Ledger, new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[object]:
+        raise RuntimeError("out of luck")
+
+    async def main() -> None:
+        with alone.on_loop():
+            with monkeypatch.context() as patched:
+                patched.setattr(ledger.recording.Recording, "record", fail)
+                with pytest.raises(LedgerUnavailableError):
+                    await alone.record_async(plain(grant(1, "nobody")))
+            await alone.record_async(plain(grant(1)))
 
     run(new_loop, main())

@@ -1,5 +1,6 @@
 """One process a host writes for the others; whatever becomes of it, nothing is lost or doubled."""
 
+import errno
 import os
 import signal
 import socket
@@ -32,7 +33,7 @@ from ledger.errors import (
 from ledger.facts import GenerationRequested
 from ledger.identity import new_id
 from ledger.ledger import Ledger
-from ledger.relay import forms, guest, place
+from ledger.relay import Relay, forms, guest, place
 from ledger.relay import hub as hub_module
 from ledger_running import (
     STEPS_BY,
@@ -375,3 +376,33 @@ def test_a_command_of_another_kind_is_none() -> None:
     message = forms.together([msgspec.Raw(msgspec.msgpack.encode(opening_form))])
     with pytest.raises(msgspec.DecodeError):
         forms.decode_commands(message)
+
+
+def test_a_hub_that_is_found_gone_only_in_sending_leaves_nobody_waiting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub_process(database.url) as process, sharing(database.url) as other:
+        other.record(plain(opening("ann", tokens=100)))
+        other.record(plain(request(1, new_id())))
+        assert is_guest(other)
+        process.send_signal(signal.SIGKILL)
+        process.wait(WAIT_SECONDS_MAX)
+        monkeypatch.setattr(Relay, "_ready", lambda _: [])  # nothing has been heard of it yet
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(other.record, plain(request(1, new_id())))
+            assert asked.result(WAIT_SECONDS_MAX).held == 2
+    assert len(whole_log(database.url)) == 2 + 2
+
+
+def test_without_a_descriptor_for_a_hub_each_writes_for_itself(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with sharing(database.url) as alone:
+        alone.record(plain(opening("ann", tokens=100)))
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "socket", none_left)
+            assert alone.record(plain(request(1, new_id()))).held == 1
+        assert alone.record(plain(request(1, new_id()))).held == 2

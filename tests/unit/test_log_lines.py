@@ -52,6 +52,21 @@ def test_without_a_loop_and_in_other_threads_each_at_once() -> None:
     assert stream.writes == ["a\n", "b\n", "c\n"]
 
 
+def test_no_more_is_written_at_once_than_a_pipe_takes_whole() -> None:
+    stream = Stream()
+    lines = _Lines(stream)
+    told = ["铸" * 300, "x" * 5000, *("y" * 900 for _ in range(5))]
+
+    async def main() -> None:
+        for line in told:
+            lines.info(line)
+
+    asyncio.run(main())
+    assert "".join(stream.writes) == "\n".join(told) + "\n"
+    assert [len(text.encode()) for text in stream.writes] == [901, 5001, 3604, 901]
+    assert all(text.endswith("\n") for text in stream.writes)
+
+
 def test_what_cannot_be_written_is_lost_and_the_work_goes_on() -> None:
     class Full(Stream):
         def flush(self) -> None:

@@ -36,12 +36,12 @@ class Asking(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """As it was on these terms.
+    """As it was on these terms; without any (the table's row is gone) nothing is remembered.
 
     None is a key that nobody has or that is revoked, a prompt that is not there or hidden.
     """
 
-    terms: UUID
+    terms: UUID | None
     caller: Principal | None
     offer: Offer | None
 
@@ -85,14 +85,17 @@ class Entering:
         entered = await self.question.get(asking)
         on, caller, offer = entered
         # Who may not ask at all is not kept: he is refused before the ledger would look.
-        if caller is not None and caller.account_id is not None:
-            _keep(self._callers, asking.hashed, (on, caller))
-        if offer is not None:
-            _keep(self._offers, asking.prompt_id, (on, offer))
+        may_ask = caller is not None and caller.account_id is not None
+        _keep(self._callers, asking.hashed, (on, caller) if on and may_ask else None)
+        _keep(self._offers, asking.prompt_id, (on, offer) if on and offer else None)
         return entered
 
 
-def _keep(remembered: dict[Any, Any], name: bytes | str, what: object) -> None:
+def _keep(remembered: dict[Any, Any], name: bytes | str, what: object | None) -> None:
+    """Or forget what is not there any more: whoever asks for it is not to trouble the ledger."""
+    if what is None:
+        remembered.pop(name, None)
+        return
     if len(remembered) >= REMEMBERED_MAX and name not in remembered:
         remembered.clear()  # rather than to keep count of who came when, in every request
     remembered[name] = what

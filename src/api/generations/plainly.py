@@ -47,7 +47,7 @@ async def create_plainly(request: StrictRequest) -> Response[Generation] | None:
         try:
             accepted = await _accept(request, entered, asked, key, entered.terms)
         except TermsChangedError:
-            entered = None
+            entered = request.scope["user"] = None  # nobody has been let in
     if entered is None:
         accepted = await _accept(request, await services.entering.ask(asking), asked, key, None)
     if accepted is None:

@@ -32,7 +32,9 @@ def listen(name: str) -> socket.socket | None:
     """The place, where it was free; None where somebody is there, or there are no such places."""
     if not sys.platform.startswith("linux"):
         return None
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = _socket()
+    if listener is None:
+        return None
     try:
         listener.bind(name)
         listener.listen(_BACKLOG)
@@ -47,7 +49,9 @@ def connect(name: str) -> socket.socket | None:
     """A connection to whoever listens there; None where nobody does, or another user."""
     if not sys.platform.startswith("linux"):
         return None
-    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connected = _socket()
+    if connected is None:
+        return None
     try:
         connected.settimeout(CONNECT_SECONDS_MAX)
         connected.connect(name)
@@ -58,6 +62,13 @@ def connect(name: str) -> socket.socket | None:
         connected.close()
         return None
     return connected
+
+
+def _socket() -> socket.socket | None:
+    try:
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError:  # no descriptor is left
+        return None
 
 
 def is_own(connected: socket.socket) -> bool:
