@@ -385,9 +385,9 @@ def test_a_hub_that_is_found_gone_only_in_sending_leaves_nobody_waiting(
         other.record(plain(opening("ann", tokens=100)))
         other.record(plain(request(1, new_id())))
         assert is_guest(other)
+        monkeypatch.setattr(Relay, "_ready", lambda _: [])  # nothing is heard of what follows
         process.send_signal(signal.SIGKILL)
         process.wait(WAIT_SECONDS_MAX)
-        monkeypatch.setattr(Relay, "_ready", lambda _: [])  # nothing has been heard of it yet
         with ThreadPoolExecutor(1) as thread:
             asked = thread.submit(other.record, plain(request(1, new_id())))
             assert asked.result(WAIT_SECONDS_MAX).held == 2
