@@ -156,7 +156,6 @@ class Pipeline:
                     relay.answer([(reply, LedgerBusyError())])
             if told := relay.answered():
                 self._answer([waiting for waiting, _ in told], [result for _, result in told])
-        self._lost += relay.lost()
 
     def _take_in(self) -> None:
         relay = self._relay
@@ -169,7 +168,7 @@ class Pipeline:
                 self._decide_ahead(waiting)
         if relay:
             relay.send()
-            self._lost += relay.lost()  # a hub that is found gone only now
+            self._lost += relay.lost()  # whether that was heard, or found in sending
 
     def _decide_ahead(self, waiting: Waiting) -> None:
         if self._ahead is None:

@@ -89,7 +89,7 @@ class Session:
         current: UUID | None = None
         if with_terms:
             cursor.nextset()
-            current = cursor.fetchall()[0][0]
+            current = (cursor.fetchone() or (None,))[0]
         return Opened(head, current, *(_next_set(cursor) if each else [] for each in lists))
 
     def known(self, ids: Sequence[UUID]) -> list[Entry]:

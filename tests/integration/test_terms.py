@@ -231,6 +231,14 @@ def test_a_repetition_on_earlier_terms_is_not_answered(ledger: Ledger, database:
         ledger.record(keyed(request(2, new_id()), "k", given="other"))
 
 
+def test_without_its_row_no_terms_are_good(ledger: Ledger, database: Database) -> None:
+    good = terms(database.url)
+    change(database.owner_url, "DELETE FROM ledger_terms")
+    with pytest.raises(TermsChangedError):
+        ledger.record(on(good, plain(request(2, new_id()))))
+    assert ledger.record(plain(request(2, new_id()))).held == 2
+
+
 def test_an_ending_needs_no_terms(ledger: Ledger, database: Database) -> None:
     asked = request(2, new_id())
     ledger.record(on(terms(database.url), plain(asked)))

@@ -23,7 +23,12 @@ def test_one_write_for_the_lines_of_a_turn() -> None:
     stream = Stream()
     lines = _Lines(stream)
 
+    failures: list[object] = []
+
     async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, failure: failures.append(failure)
+        )
         for line in "ab":
             lines.info(line)
         await asyncio.sleep(0)
@@ -35,6 +40,7 @@ def test_one_write_for_the_lines_of_a_turn() -> None:
 
     asyncio.run(main())
     assert stream.writes == ["a\nb\n", "wrong\n", "c\nd\n"]
+    assert not failures
 
 
 def test_without_a_loop_and_in_other_threads_each_at_once() -> None:

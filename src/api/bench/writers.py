@@ -40,8 +40,9 @@ class _Asked(NamedTuple):
     @property
     def accounts(self) -> list[str]:
         """All accounts, or this process's own."""
-        routed = self.sharing is Sharing.ROUTED
-        return work.account_ids()[self.place :: self.processes] if routed else work.account_ids()
+        if self.sharing is not Sharing.ROUTED:
+            return work.account_ids()
+        return work.account_ids()[self.place : work.ACCOUNTS : self.processes]
 
     def pick(self) -> work.PickAccount:
         """From those."""
