@@ -6,15 +6,20 @@ import json
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from functools import partial
 from select import PIPE_BUF
 from typing import Any, TextIO
 
 import msgspec
 import structlog
+from structlog.typing import FilteringBoundLogger
 
+from api.http.about import tell_about
 from api.log_errors import format_error
 from api.settings import Settings
+
+REQUESTS = "api.requests"
 
 
 def configure(settings: Settings) -> None:
@@ -25,6 +30,7 @@ def configure(settings: Settings) -> None:
     as_json = (settings.log_format or ("console" if sys.stderr.isatty() else "json")) == "json"
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        tell_about,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -54,6 +60,29 @@ def configure(settings: Settings) -> None:
         ),
         cache_logger_on_first_use=True,
     )
+
+
+def request_log() -> FilteringBoundLogger:
+    """For the one line of each request, as it was configured, in as few steps as there can be.
+
+    With structlog's own it takes half as long again.
+    """
+    config = structlog.get_config()
+    render = config["processors"][-1]
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        config["logger_factory"](REQUESTS),
+        processors=[_complete, render],
+        wrapper_class=config["wrapper_class"],
+    )
+    return logger.bind()  # once: the proxy would look for it in each request
+
+
+def _complete(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    tell_about(_, level, event)
+    event["logger"] = REQUESTS
+    event["level"] = level
+    event["timestamp"] = msgspec.to_builtins(datetime.now(UTC))
+    return event
 
 
 class _Lines:

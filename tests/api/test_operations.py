@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import structlog
 from litestar.handlers import HTTPRouteHandler
 
 import databases
-from api import health
+from api import health, logs
 from api.accounts import balances
 from api.generations.asked import GenerationBody
 from api.http.parameters import strict_query
@@ -195,24 +196,29 @@ def test_every_answer_carries_the_headers_of_safety(api: Api) -> None:
     assert api.user().get("/v1/balance").headers["Cache-Control"] == "no-store"
 
 
-def test_a_line_is_logged_for_each_request_with_who_and_what_and_no_secret(api: Api) -> None:
+def test_a_line_is_logged_for_each_request_with_who_and_what_and_no_secret(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account_id = api.account()
     key = api.key(account_id)
-    with structlog.testing.capture_logs(
-        processors=[structlog.contextvars.merge_contextvars]
-    ) as logs:
-        asked = api.client(key).post("/v1/generations", json=BODY).json()
-        api.client(key).get(asked["urls"]["self"])
-        # The line comes after the answer.
-        wait_until(lambda: sum(each["event"] == "request" for each in logs) == 2, "both lines")
-    lines = [line for line in logs if line["event"] == "request"]
-    assert len(lines) == 2
-    for line in lines:
+    written = structlog.testing.CapturingLogger()
+    structlog.configure(processors=[structlog.processors.JSONRenderer()])
+    structlog.configure(logger_factory=lambda *_: written)
+    monkeypatch.setattr(api.app.asgi_handler, "_log", logs.request_log())
+    structlog.reset_defaults()
+    asked = api.client(key).post("/v1/generations", json=BODY).json()
+    api.client(key).get(asked["urls"]["self"])
+    # The line comes after the answer.
+    wait_until(lambda: len(written.calls) == 2, "both lines")
+    for call in written.calls:
+        line = json.loads(call.args[0])
+        assert (line["event"], line["level"], line["logger"]) == ("request", "info", "api.requests")
+        assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
         assert line["account_id"] == account_id
         assert line["generation_id"] == asked["id"]
         assert line["duration_ms"] > 0
         assert line["request_id"]
-    assert key not in str(logs)
+    assert key not in str(written.calls)
 
 
 @pytest.fixture(scope="module")

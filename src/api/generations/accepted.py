@@ -1,11 +1,11 @@
 """What a request that was accepted is answered with."""
 
 from litestar import Response
-from structlog.contextvars import bind_contextvars
 
 from api.generations.documents import Seen, generation_of
 from api.generations.requesting import Accepted
 from api.generations.seeing import see_again
+from api.http.about import note
 from api.http.often import Answer
 from api.http.schemas import Generation
 from api.services import Services
@@ -23,7 +23,7 @@ def answer_of(
     accepted: Accepted, seen: Seen, locale: Locale, *, waited: int | None = None
 ) -> Response[Generation]:
     """The answer; `waited` is for how many seconds its end was waited for at most."""
-    bind_contextvars(generation_id=str(accepted.entry.fact_id))
+    note(generation_id=str(accepted.entry.fact_id))
     document = generation_of(seen, locale)
     headers = {"Location": document.urls.self_}
     if accepted.available is None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from litestar import Response
+from litestar.types import Receive, Scope
 
 from api.generations.accepted import answer_of, seen_now
 from api.generations.asked import INLINE_BYTES_MAX, Asked, read_json
@@ -15,7 +16,7 @@ from api.generations.before import OPERATION
 from api.generations.entering import Asking, Entered
 from api.generations.requesting import Accepted, accept_offer
 from api.http.auth import hash_of_key, known, let_in
-from api.http.bodies import StrictRequest
+from api.http.bodies import small_body
 from api.http.preferences import is_key
 from api.http.schemas import Generation
 from api.problems.refusals import EdgeError
@@ -28,14 +29,15 @@ from ledger.identity import key_id
 _TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 
 
-async def create_plainly(request: StrictRequest) -> Response[Generation] | None:
+async def create_plainly(scope: Scope, receive: Receive) -> Response[Generation] | None:
     """What the handler answers, and raises; None where it has to be asked, for nothing was done."""
-    services = request.services
-    headers = dict(request.scope["headers"])
-    if b"prefer" in headers or len(headers) < len(list(request.scope["headers"])):
+    services: Services = scope["litestar_app"].state.services
+    given = list(scope["headers"])
+    headers = dict(given)
+    if b"prefer" in headers or len(headers) < len(given):
         return None
     try:
-        plain = await _read(request, services, headers)
+        plain = await _read(scope, receive, services, headers)
     except (EdgeError, UnsupportedPictureError):
         return None
     if plain is None:
@@ -45,11 +47,12 @@ async def create_plainly(request: StrictRequest) -> Response[Generation] | None:
     entered = services.entering.remembered(asking)
     if entered is not None:
         try:
-            accepted = await _accept(request, entered, asked, key, entered.terms)
+            accepted = await _accept(scope, services, entered, asked, key, terms=entered.terms)
         except TermsChangedError:
-            entered = request.scope["user"] = None  # nobody has been let in
+            entered = scope["user"] = None  # nobody has been let in
     if entered is None:
-        accepted = await _accept(request, await services.entering.ask(asking), asked, key, None)
+        entered = await services.entering.ask(asking)
+        accepted = await _accept(scope, services, entered, asked, key, terms=None)
     if accepted is None:
         return None
     locale = locale_of(headers.get(b"accept-language", b"").decode("latin-1"))
@@ -57,20 +60,26 @@ async def create_plainly(request: StrictRequest) -> Response[Generation] | None:
 
 
 async def _accept(
-    request: StrictRequest, entered: Entered, asked: Asked, key: str | None, terms: UUID | None
+    scope: Scope,
+    services: Services,
+    entered: Entered,
+    asked: Asked,
+    key: str | None,
+    *,
+    terms: UUID | None,
 ) -> Accepted | None:
     """None where the idempotency key was used just now. Raises `TermsChangedError` where named."""
-    services, caller = request.services, known(entered.caller)
+    caller = known(entered.caller)
     account_id = caller.account_id
     used = None if key is None or account_id is None else key_id(account_id, OPERATION, key)
     if used is not None and used in services.recent_keys:
         return None
-    let_in(request, caller)
+    let_in(scope, caller)
     return await accept_offer(services, caller, asked, entered.offer, used, terms=terms)
 
 
 async def _read(
-    request: StrictRequest, services: Services, headers: Mapping[bytes, bytes]
+    scope: Scope, receive: Receive, services: Services, headers: Mapping[bytes, bytes]
 ) -> tuple[bytes, str | None, Asked] | None:
     """The hash of the caller's key, the idempotency key, and what is asked for."""
     length = headers.get(b"content-length", b"")
@@ -82,5 +91,5 @@ async def _read(
     key = headers[b"idempotency-key"].decode("latin-1") if b"idempotency-key" in headers else None
     if hashed is None or (key is not None and not is_key(key)):
         return None
-    asked = read_json(await request.small_body(), services.settings.reference_max_bytes)
+    asked = read_json(await small_body(scope, receive), services.settings.reference_max_bytes)
     return None if asked.reference else (hashed, key, asked)

@@ -9,11 +9,12 @@ import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-import structlog
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Scope
 
 from api.credentials import Role, key_hash
+from api.http.about import note
 from api.http.principals import BOOTSTRAP, Principal
 from api.problems.refusals import ForbiddenError, UnauthenticatedError
 from api.services import Services
@@ -36,17 +37,17 @@ def requires(role: Role) -> Guard:
         principal: Principal | None = connection.scope.get("user")  # a guard before this one
         if principal is None:
             principal = await authenticate(connection)
-            let_in(connection, principal)
+            let_in(connection.scope, principal)
         if not principal.may(role):
             raise ForbiddenError(msg("Your role does not allow this."))
 
     return guard
 
 
-def let_in(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal) -> None:
+def let_in(scope: Scope, principal: Principal) -> None:
     """From here on it is the caller, also in the log."""
-    structlog.contextvars.bind_contextvars(account_id=principal.account_id, actor=principal.actor)
-    connection.scope["user"] = principal
+    note(account_id=principal.account_id, actor=principal.actor)
+    scope["user"] = principal
 
 
 async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:

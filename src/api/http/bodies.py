@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
-from litestar.types import HTTPReceiveMessage
+from litestar.types import HTTPReceiveMessage, Receive, Scope
 from litestar.utils.scope.state import ScopeState
 
 from api.http.principals import Principal
@@ -29,6 +29,24 @@ def decode_json(body: bytes, kind: Any) -> Any:
         raise BadBodyError from None
 
 
+async def small_body(scope: Scope, receive: Receive) -> bytes:
+    """The body, of which `Content-Length` has told that it is small: without Litestar's bounds.
+
+    A request that is made of the scope has it, too. Raises `InternalServerException` where the
+    caller hangs up, as `Request.body` does.
+    """
+    body = b""
+    more = True
+    while more:
+        message = cast("HTTPReceiveMessage", await receive())
+        if message["type"] == "http.disconnect":
+            raise InternalServerException("client disconnected prematurely")
+        body += message["body"]
+        more = message.get("more_body", False)
+    ScopeState.from_scope(scope).body = body
+    return body
+
+
 class StrictRequest(Request[Principal | None, None, State]):
     """Decodes `data` itself: Litestar's own conversion would take "5" for 5."""
 
@@ -41,22 +59,6 @@ class StrictRequest(Request[Principal | None, None, State]):
     def locale(self) -> Locale:
         """The language that the caller prefers among ours."""
         return locale_of(self.headers.get("Accept-Language"))
-
-    async def small_body(self) -> bytes:
-        """The body, of which `Content-Length` has told that it is small: without Litestar's bounds.
-
-        Raises `InternalServerException` where the caller hangs up, as `body` does.
-        """
-        body = b""
-        more = True
-        while more:
-            message = cast("HTTPReceiveMessage", await self.receive())
-            if message["type"] == "http.disconnect":
-                raise InternalServerException("client disconnected prematurely")
-            body += message["body"]
-            more = message.get("more_body", False)
-        ScopeState.from_scope(self.scope).body = self._body = body  # `body` finds it there
-        return body
 
     async def json(self) -> Any:
         """The body as the handler's `data` is annotated."""

@@ -1,12 +1,18 @@
 """uvicorn's HTTP with the bounds that it lacks: the size of a head, and the time to send one.
 
-Without them one caller, without a key, could fill the memory or sit on every connection.
+Without them one caller, without a key, could fill the memory or sit on every connection. And with
+a short way out for answers that are whole.
 """
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from api.http.one_write import OneWrite
 
@@ -15,6 +21,10 @@ HEAD_BYTES_MAX = 65_536
 
 HEAD_SECONDS_MAX = 15.0
 """From the connection, or from a further request's first byte, to the end of its headers."""
+
+
+WHOLE = "mintage.response.whole"
+"""In a scope's `extensions`: `send_whole`, for that request."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -58,6 +68,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_came()
         self._undigested = 0
         super().on_headers_complete()
+        # The task that answers has not begun yet.
+        cast("dict[str, Any]", self.scope)["extensions"] = {WHOLE: partial(send_whole, self.cycle)}
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, which has a bound of its own."""
@@ -77,3 +89,23 @@ class BoundedHttp(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+def send_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
+    """Answer at once; False, with nothing sent, where that has to take ASGI's way.
+
+    `head` is lines, each with its end, without `Content-Length` and `Connection`; they are sent
+    as they are. Of what uvicorn does with ASGI's two messages nearly all is looking at the head.
+    """
+    if cycle.response_started or not cycle.keep_alive or cycle.flow.write_paused:
+        return False
+    if cycle.disconnected:
+        return True
+    cycle.response_started = cycle.response_complete = True
+    own = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+    line = STATUS_LINE[status]
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    cast("OneWrite", cycle.transport).write_whole(b"".join((line, own, head, length, body)))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True

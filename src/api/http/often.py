@@ -6,7 +6,7 @@ and the encoding. What these routes promise stays in one place: they are declare
 are any other's wherever a request has something that only Litestar's way knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import Parameter, signature
 from typing import Any, TypeVar
 
@@ -19,11 +19,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Empty, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
+from api.http.answering import Answering
+
 Content = TypeVar("Content")
 
 PLAINLY = "plainly"
-"""In a route's `opt`: asked before guards and handler, with the request. It lets the caller in
-itself, or answers None and has done nothing."""
+"""In a route's `opt`, a `Plainly`: asked before there is a request, guards and handler. It lets the
+caller in itself, or answers None and has done nothing but to read the body."""
+
+Plainly = Callable[[Scope, Receive], Awaitable[Response[Any] | None]]
 
 
 class OftenAsked(HTTPRouteHandler):
@@ -67,21 +71,27 @@ class Directly:
         scope["path_template"] = scope["path"]
         scope["path_params"] = {}
         scope["route_handler"] = handler
-        request = handler.resolve_request_class()(scope, receive, send)
-        plainly = handler.opt.get(PLAINLY)
+        plainly: Plainly | None = handler.opt.get(PLAINLY)
+        sending: ASGIApp
         try:
-            response = await plainly(request) if plainly else None
-            if response is None:
-                await handler.authorize_connection(request)
-                response = await handler.fn(request=request)
-            sending: ASGIApp = _Json(response)
+            response = await plainly(scope, receive) if plainly else None
+            sending = _Json(response or await _asked(handler, scope, receive, send))
         except Exception as error:  # noqa: BLE001 - as Litestar's, whose handler is asked
             answer = self._exception_handlers[Exception]
+            request = handler.resolve_request_class()(scope, receive, send)
             sending = answer(request, error).to_asgi_response(app=None, request=request)
-        finally:
-            if (form := ScopeState.from_scope(scope).form) is not Empty:
-                await FormMultiDict.from_form_data(form).close()
         await sending(scope, receive, send)
+
+
+async def _asked(handler: OftenAsked, scope: Scope, receive: Receive, send: Send) -> Response[Any]:
+    request = handler.resolve_request_class()(scope, receive, send)
+    try:
+        await handler.authorize_connection(request)
+        response: Response[Any] = await handler.fn(request=request)
+    finally:
+        if (form := ScopeState.from_scope(scope).form) is not Empty:
+            await FormMultiDict.from_form_data(form).close()
+    return response
 
 
 def _handlers(app: Litestar) -> Mapping[tuple[str, str], OftenAsked]:
@@ -126,13 +136,15 @@ class _Json:
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         response = self._response
+        status = response.status_code or 200
         body = msgspec.json.encode(response.content)
+        if isinstance(send, Answering) and send.send_json(status, response.headers, body):
+            return
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in response.headers.items()
         ]
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", b"%d" % len(body)))
-        status = response.status_code or 200
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

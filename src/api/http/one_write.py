@@ -29,6 +29,11 @@ class OneWrite:
         else:
             self._transport.write(data)
 
+    def write_whole(self, answer: bytes) -> None:
+        """Send head and body, which are one already."""
+        self._send_head()
+        self._transport.write(answer)
+
     def close(self) -> None:
         """Close it once all is sent."""
         self._send_head()

@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 import msgspec
-import structlog
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -12,7 +11,7 @@ from api.accounts.numbers import numbers_of
 from api.accounts.store import profile_of
 from api.connection import Connection
 from api.credentials import Role
-from api.http.auth import Guard, by_session
+from api.http.auth import Guard, by_session, let_in
 from api.http.principals import Principal
 from api.problems.refusals import NotFoundError, UnauthenticatedError
 from api.services import Services
@@ -52,8 +51,7 @@ async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
         principal = await by_session(services, session_id)
     except UnauthenticatedError:
         raise LoginRequiredError from None
-    structlog.contextvars.bind_contextvars(account_id=principal.account_id, actor=principal.actor)
-    connection.scope["user"] = principal
+    let_in(connection.scope, principal)
 
 
 def only(role: Role) -> Guard:

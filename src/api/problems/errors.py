@@ -19,6 +19,7 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from api.generations.watcher import TooManyWatchedError
+from api.http.about import note
 from api.problems import refusals
 from api.problems.field_errors import BODY, describe
 from api.problems.problem import RETRY_SECONDS, Problem
@@ -58,7 +59,7 @@ def told(error: Exception) -> Problem:
         _log.error("unhandled error", exc_info=error)
     elif problem.code == "UNAVAILABLE":
         _log.warning("unavailable", error=type(error).__name__, cause=str(error)[:300])
-    structlog.contextvars.bind_contextvars(code=problem.code)
+    note(code=problem.code)
     return problem
 
 
