@@ -78,11 +78,13 @@ def request_log() -> FilteringBoundLogger:
 
 
 def _complete(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    tell_about(_, level, event)
-    event["logger"] = REQUESTS
-    event["level"] = level
-    event["timestamp"] = msgspec.to_builtins(datetime.now(UTC))
-    return event
+    now = msgspec.to_builtins(datetime.now(UTC))
+    return {
+        **tell_about(_, level, event),
+        "logger": REQUESTS,
+        "level": level,
+        "timestamp": now,
+    }
 
 
 class _Lines:

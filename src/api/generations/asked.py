@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -53,9 +54,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hash(self) -> UUID:
         """The same for the same input, however it was sent."""
-        fields = (self.prompt_id, self.count, self.aspect_ratio, self.expected_cost)
         digest = b"" if self.reference is None else hashlib.sha256(self.reference).digest()
-        return input_hash((msgspec.json.encode(fields), digest))
+        return _hash(self.prompt_id, self.count, self.aspect_ratio, self.expected_cost, digest)
+
+
+@lru_cache(maxsize=4_096)  # most ask for what others have asked for
+def _hash(*fields_and_digest: Any) -> UUID:
+    *fields, digest = fields_and_digest
+    return input_hash((msgspec.json.encode(fields), digest))
 
 
 async def read_asked(request: StrictRequest, threads: Threads, bytes_max: int) -> Asked:

@@ -63,7 +63,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 def generation_of(seen: Seen, locale: Locale) -> Generation:
     """The wire form of what the log says."""
-    asked, ending = seen.asked, seen.ending
+    asked, ending, status = seen.asked, seen.ending, seen.status
     images: list[Image] = []
     error = None
     prompt = PromptRef(id=asked.prompt.id, title=asked.prompt.title)
@@ -79,13 +79,13 @@ def generation_of(seen: Seen, locale: Locale) -> Generation:
     return Generation(
         id=asked.generation_id,
         account_id=seen.request.account_id,
-        status=seen.status,
-        step=_step(seen.status, seen.step),
+        status=status,
+        step=_step(status, seen.step),
         prompt=prompt,
         count=asked.count,
         aspect_ratio=cast("AspectRatio", asked.aspect_ratio),
         reference_url=_reference_url(asked.generation_id) if asked.reference else None,
-        cost=_cost(asked.cost, seen.status),
+        cost=_cost(asked.cost, status),
         remaining_tokens=seen.available,
         images=images,
         error=error,

@@ -4,11 +4,13 @@ One dictionary in one context variable: structlog's own way, a variable for each
 known, took longer than writing the line.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 _about: ContextVar[dict[str, Any]] = ContextVar("about")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def begin(request_id: str) -> dict[str, Any]:
@@ -26,7 +28,4 @@ def note(**known: Any) -> None:
 
 def tell_about(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A processor for structlog: adds what is known where the line does not say otherwise."""
-    if about := _about.get(None):
-        for name, value in about.items():
-            event.setdefault(name, value)
-    return event
+    return {**_about.get(_NOTHING), **event}

@@ -29,11 +29,10 @@ def decode_json(body: bytes, kind: Any) -> Any:
         raise BadBodyError from None
 
 
-async def small_body(scope: Scope, receive: Receive) -> bytes:
+async def small_body(receive: Receive) -> bytes:
     """The body, of which `Content-Length` has told that it is small: without Litestar's bounds.
 
-    A request that is made of the scope has it, too. Raises `InternalServerException` where the
-    caller hangs up, as `Request.body` does.
+    Raises `InternalServerException` where the caller hangs up, as `Request.body` does.
     """
     body = b""
     more = True
@@ -43,8 +42,12 @@ async def small_body(scope: Scope, receive: Receive) -> bytes:
             raise InternalServerException("client disconnected prematurely")
         body += message["body"]
         more = message.get("more_body", False)
-    ScopeState.from_scope(scope).body = body
     return body
+
+
+def keep_body(scope: Scope, body: bytes) -> None:
+    """Have a request that is made of the scope find what was read already."""
+    ScopeState.from_scope(scope).body = body
 
 
 class StrictRequest(Request[Principal | None, None, State]):
