@@ -34,6 +34,9 @@ STATEMENT_SECONDS_MAX = 10
 DOWNLOADS_EACH_MAX = 2
 """As many long downloads may one account have under way: the slots are everybody's."""
 
+BATCH_SHARE = 32
+"""What surrounds a command here takes longer than to record it: larger batches cost less."""
+
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Open it before use and close it afterwards; `create_app` does both with the server."""
@@ -113,7 +116,7 @@ def build_services(settings: Settings) -> Services:
     lists = Messenger(connect_by_index, "lists")
     return Services(
         settings=settings,
-        ledger=Ledger(url, shares_writer=True),
+        ledger=Ledger(url, shares_writer=True, share_min=BATCH_SHARE),
         pool=pool,
         storage=build_storage(settings),
         threads=Threads(pool),

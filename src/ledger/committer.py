@@ -17,7 +17,7 @@ from ledger.bell import Bell, Watched
 from ledger.commands import Submission
 from ledger.errors import LedgerBusyError
 from ledger.loop_bell import LoopBell
-from ledger.pipeline import Job, Pipeline
+from ledger.pipeline import SHARE_MIN, Job, Pipeline
 
 LOOK_SECONDS = 1.0
 """So often the thread looks whether the event loop that takes the steps still runs."""
@@ -26,12 +26,15 @@ LOOK_SECONDS = 1.0
 class Committer:
     """Owns one connection and one thread. Safe to call from any thread or event loop."""
 
-    def __init__(self, url: str, *, shares_writer: bool = False) -> None:
+    def __init__(
+        self, url: str, *, shares_writer: bool = False, share_min: int = SHARE_MIN
+    ) -> None:
         """`url` is connected to with the first command; a lost connection is made again.
 
-        `shares_writer` lets one process of this host write for the others (see `ledger.relay`).
+        `shares_writer` lets one process of this host write for the others (see `ledger.relay`);
+        so many as `share_min` go into one batch where they wait, be it more than half of all.
         """
-        self._pipeline = Pipeline(url, shares_writer=shares_writer)
+        self._pipeline = Pipeline(url, shares_writer=shares_writer, share_min=share_min)
         self._gathered: dict[asyncio.AbstractEventLoop, list[tuple[Submission, AsyncFuture]]] = {}
         self._gate = threading.Lock()  # nothing is put into the queue, or rung for, after the end
         self._turn = threading.Lock()  # held by whoever takes a step

@@ -20,6 +20,7 @@ from ledger.committer import Committer
 from ledger.entry import Entry
 from ledger.identity import ending_id, new_id
 from ledger.log import LedgerDatastore, LedgerRecorder, entries, select_head, select_known
+from ledger.pipeline import SHARE_MIN
 
 POOL_SIZE = 8
 
@@ -40,14 +41,17 @@ class Ledger(Application[str]):
 
     name = "ledger"
 
-    def __init__(self, url: str, *, shares_writer: bool = False) -> None:
+    def __init__(
+        self, url: str, *, shares_writer: bool = False, share_min: int = SHARE_MIN
+    ) -> None:
         """`url` is PostgreSQL, migrated; the application's role needs SELECT and INSERT.
 
-        `shares_writer` lets one process of this host write for the others.
+        `shares_writer` lets one process of this host write for the others; `share_min` commands
+        may be one batch, be they more than half of those under way.
         """
         self._datastore = LedgerDatastore(url, pool_size=POOL_SIZE)
         super().__init__()
-        self.committer = Committer(url, shares_writer=shares_writer)
+        self.committer = Committer(url, shares_writer=shares_writer, share_min=share_min)
 
     def record(self, submission: Submission) -> Outcome:
         """Record a command, durably, and wait.

@@ -22,7 +22,8 @@ from ledger.relay import Relay
 
 BATCH_MAX = 512
 SHARE_MIN = 16
-"""Fewer than this are not worth a commit of their own while more are coming."""
+"""Fewer than this are not worth a commit of their own while more are coming; more, where whoever
+asks has much else to do for each on the same processor."""
 
 WAITING_MAX = 20_000
 
@@ -52,10 +53,11 @@ class Pipeline:
     `waiting` is what is still to be taken in: any thread may append to it while there is `room`.
     """
 
-    def __init__(self, url: str, *, shares_writer: bool) -> None:
+    def __init__(self, url: str, *, shares_writer: bool, share_min: int) -> None:
         self.waiting: deque[Waiting] = deque()
         self.job: Job | None = None
         self.closing = False
+        self._share_min = share_min
         self._recording = Recording(url)
         self._relay: Relay[Waiting] | None = Relay(url) if shares_writer else None
         self._ahead: Ahead[Waiting] | None = None
@@ -136,7 +138,7 @@ class Pipeline:
             return ahead + len(self._slow) >= BATCH_MAX
         writing = len(self._writing.waiting) if self._writing else 0
         share = (writing + ahead + len(self.waiting)) // 2
-        return ahead >= min(max(share, SHARE_MIN), BATCH_MAX)
+        return ahead >= min(max(share, self._share_min), BATCH_MAX)
 
     def close(self) -> None:
         """Give the connection and every link up."""
