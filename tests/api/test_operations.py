@@ -210,8 +210,9 @@ def test_a_line_is_logged_for_each_request_with_who_and_what_and_no_secret(
     api.client(key).get(asked["urls"]["self"])
     # The line comes after the answer.
     wait_until(lambda: len(written.calls) == 2, "both lines")
-    for call in written.calls:
-        line = json.loads(call.args[0])
+    lines = [json.loads(call.args[0]) for call in written.calls]
+    assert [line["status"] for line in lines] == [202, 200]
+    for line in lines:
         assert (line["event"], line["level"], line["logger"]) == ("request", "info", "api.requests")
         assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
         assert line["account_id"] == account_id

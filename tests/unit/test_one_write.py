@@ -67,3 +67,16 @@ def test_an_interim_answer_and_the_answer_may_leave_together() -> None:
 def test_closing_loses_no_head() -> None:
     sent = after(HEAD)
     assert (sent.writes, sent.closed) == ([HEAD], True)
+
+
+def test_what_is_whole_does_not_overtake_a_head() -> None:
+    sent = Sent()
+
+    async def write() -> None:
+        transport = OneWrite(cast("Any", sent), asyncio.get_running_loop())
+        transport.write(HEAD)
+        transport.write_whole(HEAD + b"second")
+        await asyncio.sleep(0)
+
+    asyncio.run(write())
+    assert sent.writes == [HEAD, HEAD + b"second"]
