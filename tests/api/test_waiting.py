@@ -192,3 +192,39 @@ def test_anothers_events_are_not_found(api: Api) -> None:
     asked = api.user().post("/v1/generations", json=BODY).json()
     refused(api.user().get(asked["urls"]["events"]), 404, "NOT_FOUND")
     refused(api.client().get(asked["urls"]["events"]), 401, "UNAUTHENTICATED")
+
+
+def listening(api: Api) -> int:
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mintage watcher'"
+    with api.services.pool.connection() as connection:
+        row = connection.execute(statement + " AND datname = current_database()").fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_nothing_is_listened_to_where_nobody_waits(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = api.user()
+    monkeypatch.setattr(watcher, "LINGER_SECONDS", 0.1)
+    for _ in range(2):
+        until(lambda: listening(api) == 0)
+        asked = user.post("/v1/generations", json=BODY).json()
+
+        def end(generation: Any = asked) -> None:
+            until(lambda: listening(api) == 1)
+            api.succeed(generation)
+
+        ending = in_background(end)
+        with user.stream("GET", asked["urls"]["events"]) as stream:
+            told = stream.read().decode()
+        ending.join()
+        assert "event: done" in told
+    until(lambda: listening(api) == 0)
+
+
+def test_a_watcher_that_rests_can_be_closed(api: Api) -> None:
+    resting = watcher.Watcher(api.services.settings.database_url or "")
+    resting.start()
+    resting.close()
+    assert resting.closing

@@ -2,12 +2,14 @@
 
 A notice of the log does not say what changed, so one query a wake-up asks for everything that is
 waited for, and only those whose state moved are woken: a thousand waits cost one query. It polls as
-well.
+well. Where nobody waits it listens to nothing: each notice would wake the server and us in vain.
 """
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +27,9 @@ POLL_SECONDS = 0.5
 REST_SECONDS = 0.02
 RECONNECT_SECONDS = 1.0
 CONNECT_SECONDS_MAX = 3
+LINGER_SECONDS = 10.0
+"""It listens on for so long when nobody waits any more."""
+
 WATCHED_MAX = 10_000
 
 _ENDED = "SELECT fact_id FROM ledger_events WHERE fact_id = ANY(%s)"
@@ -51,13 +56,14 @@ class _Watched:
 
 
 class Watcher:
-    """Owns one thread and one connection. A lost connection is made again."""
+    """Owns one thread and, while anybody waits, one connection. A lost one is made again."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._watched: dict[_Watchable, _Watched] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
@@ -67,6 +73,7 @@ class Watcher:
     def stop_waiting(self) -> None:
         """Let all waits and streams end now; call it when the process is told to stop."""
         self._stop.set()
+        self._wanted.set()
 
     def close(self) -> None:
         """The same, and wait for the thread. Safe to call twice."""
@@ -90,6 +97,7 @@ class Watcher:
             if len(self._watched) >= WATCHED_MAX:
                 raise TooManyWatchedError
             self._watched.setdefault(what, _Watched()).events.append(entry)
+            self._wanted.set()
         try:
             yield entry[1]
         finally:
@@ -100,7 +108,7 @@ class Watcher:
                     del self._watched[what]
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while self._wanted.wait() and not self._stop.is_set():
             try:
                 with psycopg.connect(
                     self._url,
@@ -118,11 +126,19 @@ class Watcher:
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"LISTEN {LOG_CHANNEL}".encode())
         connection.execute(f"LISTEN {STEPS_CHANNEL}".encode())
+        end = math.inf
         while not self._stop.is_set():
+            self._look(connection)  # also for what moved before this listened
+            self._stop.wait(REST_SECONDS)  # what comes in meanwhile is one look, not many
             for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                 pass
-            self._look(connection)
-            self._stop.wait(REST_SECONDS)  # what comes in meanwhile is one look, not many
+            with self._lock:
+                end = math.inf if self._watched else min(end, time.monotonic() + LINGER_SECONDS)
+                if time.monotonic() >= end:
+                    self._wanted.clear()
+                    break
+        if self._stop.is_set():  # it may have been told so just before
+            self._wanted.set()
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         with self._lock:
