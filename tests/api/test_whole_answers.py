@@ -1,6 +1,7 @@
 """An answer that is whole leaves at once where it may, and is no other than ASGI's."""
 
 import asyncio
+import gc
 import http.client
 import socket
 import threading
@@ -10,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from api.http.answering import Answering
 from api.http.bounded_http import WHOLE, BoundedHttp, send_whole
@@ -111,10 +113,24 @@ def test_nothing_is_put_before_who_does_not_read(client: socket.socket, server: 
             assert len(stream.read(length)) == length
 
 
+def test_a_request_leaves_no_garbage_behind(client: socket.socket, server: Server) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            client.sendall(GET % (b"5", b""))
+            answer(client).read()
+        cycles = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+    finally:
+        gc.enable()
+    assert len(cycles) <= 2
+    assert all(server.whole)
+
+
 def test_who_has_hung_up_is_sent_nothing() -> None:
     cycle = Mock(response_started=False, keep_alive=True, disconnected=True)
     cycle.flow.write_paused = False
-    assert send_whole(cycle, 200, b"", b"{}")
+    assert send_whole(lambda: cycle, 200, b"", b"{}")
     cycle.transport.write_whole.assert_not_called()
     cycle.on_response.assert_not_called()
 

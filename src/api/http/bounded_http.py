@@ -5,8 +5,10 @@ a short way out for answers that are whole.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -68,8 +70,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_came()
         self._undigested = 0
         super().on_headers_complete()
-        # The task that answers has not begun yet.
-        cast("dict[str, Any]", self.scope)["extensions"] = {WHOLE: partial(send_whole, self.cycle)}
+        # The task that answers has not begun yet. It holds the cycle; the cycle holds the scope.
+        send = partial(send_whole, ref(self.cycle))
+        cast("dict[str, Any]", self.scope)["extensions"] = {WHOLE: send}
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, which has a bound of its own."""
@@ -91,13 +94,16 @@ class BoundedHttp(HttpToolsProtocol):
             self._late = None
 
 
-def send_whole(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
+def send_whole(
+    asked: Callable[[], RequestResponseCycle | None], status: int, head: bytes, body: bytes
+) -> bool:
     """Answer at once; False, with nothing sent, where that has to take ASGI's way.
 
     `head` is lines, each with its end, without `Content-Length` and `Connection`; they are sent
     as they are. Of what uvicorn does with ASGI's two messages nearly all is looking at the head.
     """
-    if cycle.response_started or not cycle.keep_alive or cycle.flow.write_paused:
+    cycle = asked()
+    if cycle is None or cycle.response_started or not cycle.keep_alive or cycle.flow.write_paused:
         return False
     if cycle.disconnected:
         return True
