@@ -1,5 +1,6 @@
 """What a request that was accepted is answered with."""
 
+import msgspec
 from litestar import Response
 
 from api.generations.documents import Seen, generation_of
@@ -23,7 +24,7 @@ def answer_of(
     accepted: Accepted, seen: Seen, locale: Locale, *, waited: int | None = None
 ) -> Response[Generation]:
     """The answer; `waited` is for how many seconds its end was waited for at most."""
-    note(generation_id=str(accepted.entry.fact_id))
+    note(generation_id=msgspec.to_builtins(accepted.entry.fact_id))
     document = generation_of(seen, locale)
     headers = {"Location": document.urls.self_}
     if accepted.available is None:

@@ -150,7 +150,7 @@ def status_of_ending(reason: FailureReason | None) -> Status:
 def _image(
     record: ImageRecord, generation_id: UUID, prompt: PromptRef, at: datetime, *, favorite: bool
 ) -> Image:
-    base = f"/v1/images/{msgspec.to_builtins(record.id)}"  # four times as fast as str()
+    base = f"/v1/images/{msgspec.to_builtins(record.id)}"
     return Image(
         id=record.id,
         generation_id=generation_id,
@@ -190,7 +190,8 @@ def _cost(cost: int, status: Status) -> Cost:
 
 
 def _urls(generation_id: UUID) -> GenerationUrls:
-    base = f"/v1/generations/{generation_id}"
+    # `to_builtins` is four times as fast as str().
+    base = f"/v1/generations/{msgspec.to_builtins(generation_id)}"
     return GenerationUrls(self_=base, events=f"{base}/events", cancel=f"{base}/cancel")
 
 
