@@ -51,7 +51,7 @@ class Batch:
         self.after = position
         self.position = position
         self.at = at
-        self._at = at.isoformat()
+        self.at_text = at.isoformat()
         self.accounts = accounts
         self.known = dict(known)
         self.terms = terms
@@ -97,7 +97,7 @@ class Batch:
                     fact=fact,
                 )
             )
-        self.rows += _rows(entries, self._at, submission.beside)
+        self.rows += _rows(entries, submission.beside)
         self.beside += submission.beside
         self.position += len(entries)
         self.accounts[account.account_id] = account
@@ -111,7 +111,7 @@ def _outcome(entries: tuple[Entry, ...], account: Account, *, replayed: bool = F
     return Outcome(entries, account.settled, account.held, replayed)
 
 
-def _rows(entries: Sequence[Entry], at: str, besides: Sequence[Beside]) -> list[Row]:
+def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[Row]:
     try:
         facts = [encode_fact(entry.fact) for entry in entries]
         texts = [p.encode() for beside in besides for p in beside.parameters if isinstance(p, str)]
@@ -121,4 +121,4 @@ def _rows(entries: Sequence[Entry], at: str, besides: Sequence[Beside]) -> list[
         raise UnstorableTextError
     if not entries[0].actor.isprintable():  # so it holds no separator either
         raise UnstorableTextError
-    return [row(entry, at, fact.decode()) for entry, fact in zip(entries, facts, strict=True)]
+    return [row(entry, fact.decode()) for entry, fact in zip(entries, facts, strict=True)]

@@ -23,8 +23,8 @@ STATEMENT_SECONDS_MAX = 10
 ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 5
 """A server that has not answered by then counts as lost, though the connection stands."""
 
-_PARAMETERS = [f"${n}" for n in range(1, log.APPEND_COLUMNS + 1)]
-_PARAMETERS_ALONE = [f"${n}" for n in range(2, log.APPEND_COLUMNS + 2)]
+_TYPES = ", ".join(log.APPEND_TYPES)
+*_PARAMETERS, _TERMS = (f"${n}" for n in range(1, len(log.APPEND_TYPES) + 2))
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
 _SETTINGS = f"""
 SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
@@ -36,14 +36,14 @@ SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 PREPARE ledger_known (text) AS {log.KNOWN.format("$1")};
 PREPARE ledger_tails (text, text) AS {log.TAILS.format("$1", "$2")};
-PREPARE ledger_append (bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
+PREPARE ledger_append ({_TYPES}) AS
 {log.APPEND.format(*_PARAMETERS)};
-PREPARE ledger_append_alone (uuid, bigint{", text" * (log.APPEND_COLUMNS - 1)}) AS
-{log.APPEND_ALONE.format("$1", *_PARAMETERS_ALONE)};
+PREPARE ledger_append_alone ({_TYPES}, uuid) AS
+{log.APPEND_ALONE.format(*_PARAMETERS, _TERMS)};
 PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
 
 
-_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * log.APPEND_COLUMNS)})"
+_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(log.APPEND_TYPES))})"
 
 
 class Opened(NamedTuple):
@@ -113,9 +113,9 @@ class Session:
             pgconn.send_query(message.encode())
         else:
             named = str(batch.terms).encode() if batch.terms else None
-            parameters = log.append_parameters(batch.after, batch.rows)
+            parameters = log.append_parameters(batch.after, batch.at_text, batch.rows)
             pgconn.send_query_prepared(
-                b"ledger_append_alone", [named, *(p.encode() for p in parameters)]
+                b"ledger_append_alone", [*(p.encode() for p in parameters), named]
             )
         self._answer = wire.Answer(pgconn, ANSWER_SECONDS_MAX)
 
@@ -132,7 +132,7 @@ class Session:
     def _message(self, batch: Batch, due: Sequence[Account]) -> str:
         statements = []
         if batch.rows:
-            parameters = log.append_parameters(batch.after, batch.rows)
+            parameters = log.append_parameters(batch.after, batch.at_text, batch.rows)
             statements += [self._quoted(_EXECUTE_APPEND, *parameters), log.NOTIFY]
         statements += [self._quoted(b.statement, *b.parameters) for b in batch.beside]
         if due:
