@@ -69,22 +69,12 @@ def evolve(account: Account, fact: Fact, at: datetime) -> Account:
     holds, pace = account.holds, account.pace
     if account.version == 0 and not isinstance(fact, AccountOpened):
         raise _corrupt(account, "was never opened")
-    match fact:
-        case AccountOpened():
-            if account.version != 0:
-                raise _corrupt(account, "opened twice")
-            is_member = fact.is_member
-        case MembershipChanged():
-            is_member = fact.is_member
-        case TokensGranted():
-            settled += _moved(account, fact.amount)
-        case TokensRevoked():
-            settled -= _moved(account, fact.amount)
+    match fact:  # the most frequent first
         case GenerationRequested():
-            if fact.generation_id in holds:
+            holds = {**holds, fact.generation_id: fact.cost}
+            if len(holds) == len(account.holds):
                 raise _corrupt(account, "requested twice")
             held += _moved(account, fact.cost, minimum=0)
-            holds = holds | {fact.generation_id: fact.cost}
             pace = pace.at_minute(int(at.timestamp()) // RATE_WINDOW_SECONDS)
             pace = Pace(pace.minute, pace.count + 1, pace.previous)
         case TokensConsumed() | GenerationFailed():
@@ -94,6 +84,16 @@ def evolve(account: Account, fact: Fact, at: datetime) -> Account:
             held -= fact.cost
             if isinstance(fact, TokensConsumed):
                 settled -= fact.cost
+        case TokensGranted():
+            settled += _moved(account, fact.amount)
+        case TokensRevoked():
+            settled -= _moved(account, fact.amount)
+        case MembershipChanged():
+            is_member = fact.is_member
+        case AccountOpened():
+            if account.version != 0:
+                raise _corrupt(account, "opened twice")
+            is_member = fact.is_member
         case _:
             assert_never(fact)
     if not 0 <= held <= settled:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from ledger.accounts import AccountCache
 from ledger.batch import Batch, Outcome
 from ledger.clock import now_after
-from ledger.commands import ReleaseGeneration, SettleGeneration, Submission
+from ledger.commands import Submission
 from ledger.errors import LedgerError
 from ledger.log import Head
 
@@ -35,15 +35,10 @@ class Ahead(Generic[T]):
 
     def take(self, submission: Submission, waiting: T) -> bool:
         """Decide a command; False, with nothing taken in, where it has to be read for."""
-        command = submission.command
-        name = command.account_id
+        name = submission.command.account_id
         account = self.batch.accounts.get(name) or self._accounts.current(name)
         if account is None:
             return False
-        match command:
-            case SettleGeneration() | ReleaseGeneration():
-                if command.generation_id not in account.holds:
-                    return False  # its ending may stand in the log
         self.batch.accounts[name] = account
         before = self.batch.terms
         self.batch.terms = before or submission.terms

@@ -1,6 +1,6 @@
 """One batch of commands against accounts that are level with the log: pure bookkeeping."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from ledger.commands import Beside, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
 from ledger.errors import KeyReusedError, TermsChangedError, UnstorableTextError
+from ledger.facts import Fact
 from ledger.identity import fact_id, new_id
 from ledger.log import Row, row
 
@@ -53,7 +54,7 @@ class Batch:
         self.at = at
         self.at_text = at.isoformat()
         self.accounts = accounts
-        self.known = dict(known)
+        self.known = {each.int: entry for each, entry in known.items()}  # whose hash is quick
         self.terms = terms
         self.rows: list[Row] = []
         self.beside: list[Beside] = []
@@ -65,45 +66,47 @@ class Batch:
         """
         command = submission.command
         account = self.accounts[command.account_id]
-        first_id = fact_id(command)
-        if submission.terms not in {None, self.terms} and first_id not in self.known:
+        key_id, first_id = submission.key_id, fact_id(command)
+        known = self.known.get(first_id.int)
+        if submission.terms not in {None, self.terms} and not known:
             raise TermsChangedError  # what stands in the log already was recorded on good ones
-        if submission.key_id and (earlier := self.known.get(submission.key_id)):
+        if key_id and (earlier := self.known.get(key_id.int)):
             if earlier.input_hash != submission.input_hash:
                 raise KeyReusedError
             return _outcome((earlier,), account, replayed=True)
-        known = self.known.get(first_id)
         if known and known.account_id != account.account_id:
             known = None  # another's: not to be told of, and its id is not to be had
         facts = decide(account, command, self.at, known.fact if known else None)
         if not facts:
             return _outcome((known,) if known else (), account, replayed=known is not None)
         entries: list[Entry] = []
+        rows: list[Row] = []
         for fact in facts:
             account = evolve(account, fact, self.at)
             first = not entries
-            entries.append(
-                Entry(
-                    position=self.position + len(entries) + 1,
-                    account_id=account.account_id,
-                    version=account.version,
-                    at=self.at,
-                    actor=submission.actor,
-                    fact_id=first_id if first else new_id(),
-                    key_id=submission.key_id if first else None,
-                    input_hash=submission.input_hash if first else None,
-                    settled=account.settled,
-                    held=account.held,
-                    fact=fact,
-                )
+            entry = Entry(
+                position=self.position + len(entries) + 1,
+                account_id=account.account_id,
+                version=account.version,
+                at=self.at,
+                actor=submission.actor,
+                fact_id=first_id if first else new_id(),
+                key_id=key_id if first else None,
+                input_hash=submission.input_hash if first else None,
+                settled=account.settled,
+                held=account.held,
+                fact=fact,
             )
-        self.rows += _rows(entries, submission.beside)
+            entries.append(entry)
+            rows.append(row(entry, _data(fact)))
+        _check(submission)
+        self.rows += rows
         self.beside += submission.beside
         self.position += len(entries)
         self.accounts[account.account_id] = account
-        self.known[first_id] = entries[0]
-        if submission.key_id:
-            self.known[submission.key_id] = entries[0]
+        self.known[first_id.int] = entries[0]
+        if key_id:
+            self.known[key_id.int] = entries[0]
         return _outcome(tuple(entries), account)
 
 
@@ -111,14 +114,29 @@ def _outcome(entries: tuple[Entry, ...], account: Account, *, replayed: bool = F
     return Outcome(entries, account.settled, account.held, replayed)
 
 
-def _rows(entries: Sequence[Entry], besides: Sequence[Beside]) -> list[Row]:
+def _data(fact: Fact) -> str:
     try:
-        facts = [encode_fact(entry.fact) for entry in entries]
-        texts = [p.encode() for beside in besides for p in beside.parameters if isinstance(p, str)]
+        data = encode_fact(fact)
     except UnicodeEncodeError:  # half of a surrogate pair
         raise UnstorableTextError from None
-    if not all(map(is_storable, facts)) or any(b"\0" in text for text in texts):
+    if not is_storable(data):
         raise UnstorableTextError
-    if not entries[0].actor.isprintable():  # so it holds no separator either
+    return data.decode()
+
+
+def _check(submission: Submission) -> None:
+    """Raises `UnstorableTextError` for what would sink the whole batch, beside the facts."""
+    if not submission.actor.isprintable():  # so it holds no separator either
         raise UnstorableTextError
-    return [row(entry, fact.decode()) for entry, fact in zip(entries, facts, strict=True)]
+    for beside in submission.beside:
+        for text in beside.parameters:
+            if isinstance(text, str) and ("\0" in text or not _is_unicode(text)):
+                raise UnstorableTextError
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

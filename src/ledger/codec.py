@@ -33,6 +33,8 @@ class _Row(msgspec.Struct, frozen=True):
 # After an even number of backslashes: an odd one more makes it six plain characters.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _encode = msgspec.json.Encoder().encode
+encode_fact: Callable[[Fact], bytes] = _encode
+"""The fact as the JSON that stands in `data`."""
 _decode_row = msgspec.json.Decoder(_Row).decode
 
 _Old = TypeVar("_Old", bound=msgspec.Struct)
@@ -48,11 +50,6 @@ def lifting(old: type[_Old], lift: Callable[[_Old], Fact]) -> Callable[[msgspec.
     """A decoder for a topic of the past: `old` is how it was written, `lift` makes it of today."""
     decode = msgspec.json.Decoder(old).decode
     return lambda data: lift(decode(data))
-
-
-def encode_fact(fact: Fact) -> bytes:
-    """The fact as the JSON that stands in `data`."""
-    return _encode(fact)
 
 
 def encode_entry(entry: Entry) -> bytes:

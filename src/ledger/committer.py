@@ -56,15 +56,16 @@ class Committer:
         finally:
             self._appoint(bell.loop)
 
-    async def submit_async(self, submission: Submission) -> Outcome:
-        """The same, awaited. Giving up the wait does not take the command back."""
+    def submit_async(self, submission: Submission) -> AsyncFuture:
+        """The same, to be awaited. Giving up the wait does not take the command back."""
         loop = asyncio.get_running_loop()
         future: AsyncFuture = loop.create_future()
-        gathered = self._gathered.setdefault(loop, [])
-        if not gathered:  # the others of this turn of the loop come along: one ring for all
+        if gathered := self._gathered.get(loop):
+            gathered.append((submission, future))
+        else:  # the others of this turn of the loop come along: one ring for all
+            self._gathered[loop] = [(submission, future)]
             loop.call_soon(self._enqueue_gathered, loop)
-        gathered.append((submission, future))
-        return await future
+        return future
 
     def on_loop(self) -> AbstractContextManager[None]:
         """Inside, the running event loop takes the steps, and the thread what has to wait.

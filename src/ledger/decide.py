@@ -56,7 +56,11 @@ def decide(
     """
     if not account.is_open and not isinstance(command, OpenAccount):
         raise AccountNotFoundError
-    match command:
+    match command:  # the most frequent first
+        case RequestGeneration():
+            return () if earlier else (_request(account, command, at),)
+        case SettleGeneration() | ReleaseGeneration():
+            return () if earlier else (_end(account, command),)
         case OpenAccount():
             return _open(account, command)
         case ChangeMembership():
@@ -69,10 +73,6 @@ def decide(
             return (_revoke(account, command),)
         case RefundGeneration():
             return (_refund(account, command, earlier),)
-        case RequestGeneration():
-            return () if earlier else (_request(account, command, at),)
-        case SettleGeneration() | ReleaseGeneration():
-            return () if earlier else (_end(account, command),)
         case _:
             assert_never(command)
 
@@ -123,20 +123,21 @@ def _refund(account: Account, command: RefundGeneration, earlier: Fact | None) -
 def _request(account: Account, command: RequestGeneration, at: datetime) -> GenerationRequested:
     if not 1 <= command.count <= COUNT_MAX:
         raise AmountOutOfRangeError("count", 1, COUNT_MAX)
-    _check_amount("cost", command.cost, minimum=0)
+    cost = command.cost
+    _check_amount("cost", cost, minimum=0)
     _check_pace(account, command.rate_per_minute, at)
     if command.members_only and not account.is_member:
         raise MembershipRequiredError
-    if command.expected_cost is not None and command.expected_cost != command.cost:
-        raise PriceChangedError(command.cost)
-    if command.cost > account.available:
-        raise InsufficientTokensError(command.cost, account.available)
+    if command.expected_cost is not None and command.expected_cost != cost:
+        raise PriceChangedError(cost)
+    if cost > account.available:
+        raise InsufficientTokensError(cost, account.available)
     return GenerationRequested(
         generation_id=command.generation_id,
         prompt=command.prompt,
         count=command.count,
         aspect_ratio=command.aspect_ratio,
-        cost=command.cost,
+        cost=cost,
         reference=command.reference,
     )
 

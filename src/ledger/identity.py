@@ -20,10 +20,8 @@ from ledger.commands import (
     SettleGeneration,
 )
 
-_VERSION_BITS = 0xF << 76
-_VERSION_8 = 0x8 << 76
-_VARIANT_BITS = 0x3 << 62
-_VARIANT = 0x2 << 62
+_UNMARKED = ~(0xF << 76 | 0x3 << 62)
+_MARKS = 0x8 << 76 | 0x2 << 62  # version and variant
 
 
 def new_id() -> UUID:
@@ -33,11 +31,8 @@ def new_id() -> UUID:
 
 def hashed_id(*parts: bytes) -> UUID:
     """The UUIDv8 of the parts; each part's length counts, so no two lists share one."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
-    return _version_8(int.from_bytes(digest.digest()[:16]))
+    told = b"".join([each for part in parts for each in (len(part).to_bytes(8), part)])
+    return _version_8(int.from_bytes(hashlib.sha256(told).digest()[:16]))
 
 
 def key_id(account_id: str, operation: str, key: str) -> UUID:
@@ -82,4 +77,4 @@ def fact_id(command: Command) -> UUID:
 
 
 def _version_8(value: int) -> UUID:
-    return UUID(int=value & ~_VERSION_BITS & ~_VARIANT_BITS | _VERSION_8 | _VARIANT)
+    return UUID(int=value & _UNMARKED | _MARKS)

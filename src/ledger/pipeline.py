@@ -133,12 +133,16 @@ class Pipeline:
 
         So one half is decided, and its callers told and heard, while the other is being written.
         """
+        return self._lacking <= 0
+
+    @property
+    def _lacking(self) -> int:
         ahead = len(self._ahead.waiting) if self._ahead else 0
         if self._slow:
-            return ahead + len(self._slow) >= BATCH_MAX
+            return BATCH_MAX - ahead - len(self._slow)
         writing = len(self._writing.waiting) if self._writing else 0
         share = (writing + ahead + len(self.waiting)) // 2
-        return ahead >= min(max(share, self._share_min), BATCH_MAX)
+        return min(max(share, self._share_min), BATCH_MAX) - ahead
 
     def close(self) -> None:
         """Give the connection and every link up."""
@@ -161,13 +165,14 @@ class Pipeline:
 
     def _take_in(self) -> None:
         relay = self._relay
-        while self.waiting and not self.is_full():
-            if relay and relay.is_due(self.waiting[0][0]):
-                self.job = Job((), relay.look)
-                break
-            waiting = self.waiting.popleft()
-            if not (relay and relay.take(waiting[0], waiting)):
-                self._decide_ahead(waiting)
+        while not self.job and self.waiting and (lacking := self._lacking) > 0:
+            for _ in range(min(lacking, len(self.waiting))):
+                if relay and relay.is_due(self.waiting[0][0]):
+                    self.job = Job((), relay.look)
+                    break
+                waiting = self.waiting.popleft()
+                if not (relay and relay.take(waiting[0], waiting)):
+                    self._decide_ahead(waiting)
         if relay:
             relay.send()
             self._lost += relay.lost()  # whether that was heard, or found in sending

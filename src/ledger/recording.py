@@ -5,6 +5,7 @@ one that fails otherwise is written singly, once, so that the command at fault s
 """
 
 import contextlib
+import functools
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import prometheus_client
 import psycopg
 import structlog
 
@@ -212,13 +214,15 @@ class Recording:
 def _count(submissions: Sequence[Submission], results: Sequence[Result], seconds: float) -> None:
     metrics.BATCH_SECONDS.observe(seconds)
     metrics.BATCH_COMMANDS.observe(len(submissions))
-    for (name, outcome), count in Counter(map(_kind, submissions, results)).items():
-        metrics.COMMANDS.labels(name, outcome).inc(count)
+    commands = [type(submission.command) for submission in submissions]
+    for kinds, count in Counter(zip(commands, map(type, results), strict=True)).items():
+        _counted(*kinds).inc(count)
 
 
-def _kind(submission: Submission, result: Result) -> tuple[str, str]:
-    outcome = "recorded" if isinstance(result, Outcome) else type(result).__name__
-    return type(submission.command).__name__, outcome
+@functools.cache
+def _counted(command: type, result: type) -> prometheus_client.Counter:
+    outcome = "recorded" if result is Outcome else result.__name__
+    return metrics.COMMANDS.labels(command.__name__, outcome)
 
 
 def _try(batch: Batch, submission: Submission) -> Result:

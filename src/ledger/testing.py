@@ -118,7 +118,7 @@ class Scenario:
             fact=fact,
         )
         batch.accounts[self._account_id] = after
-        batch.known[entry.fact_id] = entry
+        batch.known[entry.fact_id.int] = entry
         batch.position += 1
 
 
