@@ -27,6 +27,7 @@ class Ahead(Generic[T]):
         self.submissions: list[Submission] = []
         self.waiting: list[T] = []
         self.results: list[Outcome | LedgerError] = []
+        self.sent_at = 0.0
 
     @property
     def end(self) -> Head:

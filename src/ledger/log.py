@@ -88,10 +88,14 @@ APPEND_TYPES = ("bigint", "bigint", "text", "text", "text", "timestamptz", *["te
 NOTIFY = f"NOTIFY {CHANNEL}"
 # All of a batch decided ahead as one statement, and so one transaction. OFFSET keeps the planner
 # from taking the functions to where they would be called for each row.
-APPEND_ALONE = _append(
-    at="{}::timestamptz",
-    under=f"FROM ({LOCK}, {terms.CHECK}, pg_notify('{CHANNEL}', '') OFFSET 0) AS once",
-)
+_ONCE = f"FROM ({LOCK}, {terms.CHECK}, pg_notify('{CHANNEL}', '') {{}} OFFSET 0) AS once"
+APPEND_ALONE = _append(at="{}::timestamptz", under=_ONCE.format("{}", ""))
+# The same behind a batch that is under way on the same connection: an error, and so no commit,
+# where that one's last row has not become part of the log. (A column would be left out as unused.)
+_FOLLOWS = f"""
+    WHERE 1 / (SELECT count(*) FROM {TABLE} WHERE position = {{}} AND fact_id = {{}}) = 1"""  # noqa: S608
+APPEND_NEXT = _append(at="{}::timestamptz", under=_ONCE.format("{}", _FOLLOWS))
+FOLLOWS_TYPES = ("bigint", "uuid")
 _APPEND_AT_TIMES = _append(at="unnest(string_to_array({}, E'\\x1e')::timestamptz[])")
 
 _BIGINT_MAX = 2**63 - 1
@@ -142,6 +146,11 @@ def append_parameters(after: int, at: str, rows: Sequence[Row]) -> tuple[str, ..
     """The parameters of `APPEND`, in order: `rows` of one time, at the positions after `after`."""
     ids, versions, topics, *others = map(_SEPARATOR.join, zip(*rows, strict=True))
     return (str(after + 1), str(after + len(rows)), ids, versions, topics, at, *others)
+
+
+def follow_parameters(position: int, last: Row) -> tuple[str, str]:
+    """What `APPEND_NEXT` takes after the terms: where the batch before ends, and with which row."""
+    return str(position), last[4]
 
 
 def tail_parameters(accounts: Sequence[Account]) -> tuple[str, str] | None:

@@ -21,6 +21,9 @@ from ledger.recording import Recording, Result
 from ledger.relay import Relay
 
 BATCH_MAX = 512
+WRITING_MAX = 2
+"""So many batches lie at the server: it goes from one to the next without waiting for us."""
+
 SHARE_MIN = 16
 """Fewer than this are not worth a commit of their own while more are coming; more, where whoever
 asks has much else to do for each on the same processor."""
@@ -63,7 +66,7 @@ class Pipeline:
         self._ahead: Ahead[Waiting] | None = None
         self._slow: list[Waiting] = []
         self._lost: list[Waiting] = []  # a hub that is gone may have recorded them
-        self._writing: Ahead[Waiting] | None = None
+        self._writing: deque[Ahead[Waiting]] = deque()  # the second stands on the first
         self._here: AbstractEventLoop | None = None
 
     @property
@@ -92,14 +95,18 @@ class Pipeline:
         self._take_in()
         if self.job:
             return False
-        if self._writing:
-            if not self._recording.answer.has_come():
-                return False
-            self._finish()
-        else:
+        if not self._writing:
             self._write_out()
-        if self._writing or self.job:
-            return not self.job and bool(self.waiting)
+        elif self._recording.answers.has_come():
+            self._finish()
+        elif self._may_follow():
+            self._send()
+        else:
+            return False
+        if self.job:
+            return False
+        if self._writing:
+            return bool(self.waiting) or self._recording.answers.is_here
         return bool(self.waiting or self._ahead or self._slow or self._lost)
 
     def complete(self, job: Job) -> None:
@@ -113,7 +120,7 @@ class Pipeline:
             for each, events in self._relay.watched():
                 yield each, 0 if self.job else events
         if server := self._recording.session:
-            yield server, server.answer.events if self._writing and not self.job else 0
+            yield server, server.answers.events if self._writing and not self.job else 0
 
     @property
     def seconds_left(self) -> float | None:
@@ -121,7 +128,7 @@ class Pipeline:
         if self.job:
             return None
         relay = self._relay.seconds_left if self._relay else None
-        server = self._recording.answer.seconds_left if self._writing else None
+        server = self._recording.answers.seconds_left if self._writing else None
         return min((s for s in (relay, server) if s is not None), default=None)
 
     def is_server(self, watched: Watched) -> bool:
@@ -140,7 +147,7 @@ class Pipeline:
         ahead = len(self._ahead.waiting) if self._ahead else 0
         if self._slow:
             return BATCH_MAX - ahead - len(self._slow)
-        writing = len(self._writing.waiting) if self._writing else 0
+        writing = sum(len(each.waiting) for each in self._writing)
         share = (writing + ahead + len(self.waiting)) // 2
         return min(max(share, self._share_min), BATCH_MAX) - ahead
 
@@ -186,8 +193,7 @@ class Pipeline:
     def _write_out(self) -> None:
         """Send what was decided ahead; what has to be read for comes after it."""
         if self._ahead:
-            if failure := self._send():
-                self._fall(failure)
+            self._send()
         elif self._lost:
             lost, self._lost = self._lost, []
             submissions = [submission for submission, _ in lost]
@@ -197,39 +203,47 @@ class Pipeline:
             submissions = [submission for submission, _ in slow]
             self.job = Job(slow, lambda: self._recording.record(submissions))
 
-    def _send(self) -> Exception | None:
-        """Send what was decided ahead, if anything was; what went wrong is for `_fall`."""
+    def _may_follow(self) -> bool:
+        """Whether what was decided ahead can go to the server while another is there.
+
+        It has its share, so nothing that comes meanwhile would go with it.
+        """
+        ahead = self._ahead
+        if ahead is None or len(self._writing) == WRITING_MAX or not self.is_full():
+            return False
+        return self._recording.can_follow(ahead)
+
+    def _send(self) -> None:
+        """Send what was decided ahead, if anything was."""
         ahead, self._ahead = self._ahead, None
         if ahead and ahead.waiting:
-            self._writing = ahead
+            before = self._writing[-1] if self._writing else None
+            self._writing.append(ahead)
             try:
-                self._recording.send(ahead)
+                self._recording.send(ahead, before)
             except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
-                return error
-        return None
+                self._fall(error)
 
     def _finish(self) -> None:
         """Send the next before telling anybody of the last, so that no server idles."""
-        written = self._writing
-        assert written is not None
+        written = self._writing[0]
         try:
             self._recording.finish(written)
         except Exception as error:  # noqa: BLE001 - the next attempt tells what it is
             self._fall(error)
             return
-        self._writing = None
-        failure = self._send()
+        self._writing.popleft()
+        if not self._writing or self._may_follow():
+            self._send()
         self._answer(written.waiting, written.results)
-        if failure:
-            self._fall(failure)
 
     def _fall(self, error: Exception) -> None:
-        """The batch was not written as decided; what was decided since stood on what is not so."""
-        failed, self._writing = self._writing, None
+        """What is under way was not written as decided; what was since stood on what is not so."""
+        failed, self._writing = self._writing, deque()
         since, self._ahead = self._ahead, None
-        assert failed is not None
         self._slow = [*(since.waiting if since else ()), *self._slow]
-        self.job = Job(failed.waiting, lambda: self._recording.retry(failed, since, error))
+        waiting = [each for ahead in failed for each in ahead.waiting]
+        self.job = Job(waiting, lambda: self._recording.retry(failed, since, error))
 
     def _answer(self, batch: Sequence[Waiting], results: Sequence[Result]) -> None:
         replies = tell(batch, results, self._here)

@@ -41,7 +41,7 @@ from ledger.errors import (
 from ledger.identity import ending_id, fact_id
 from ledger.log import TABLE, Head
 from ledger.session import Session
-from ledger.wire import Answer
+from ledger.wire import Answers
 
 ATTEMPTS_MAX = 3
 RETRY_SECONDS = 0.2
@@ -60,19 +60,27 @@ class Recording:
         self._accounts = AccountCache()
         self._session: Session | None = None
         self._unanswered: Sequence[Result] = ()
-        self._sent_at = 0.0
 
     def ahead(self) -> "Ahead[Any] | None":
         """A batch to be decided without reading; None while another process may have written."""
         return Ahead(self._accounts) if self._session and self._accounts.alone else None
 
-    def send(self, ahead: "Ahead[Any]") -> None:
-        """Send what was decided ahead, and go on as if it were written; `finish` tells."""
-        self._sent_at = time.perf_counter()
+    def can_follow(self, ahead: "Ahead[Any]") -> bool:
+        """Whether it can be sent while what it stands on is under way."""
+        if self._session is None or not self._session.answers.can_follow or ahead.batch.beside:
+            return False
+        return not self._accounts.snapshots_due(ahead.batch.accounts)
+
+    def send(self, ahead: "Ahead[Any]", before: "Ahead[Any] | None" = None) -> None:
+        """Send what was decided ahead, and go on as if it were written; `finish` tells.
+
+        `before` is what it stands on, where that is under way.
+        """
+        ahead.sent_at = time.perf_counter()
         due = self._accounts.snapshots_due(ahead.batch.accounts)
         self._accounts.put(ahead.batch.accounts, head=ahead.end)
         assert self._session is not None
-        self._session.send(ahead.batch, due)
+        self._session.send(ahead.batch, due, before.batch if before else None)
 
     @property
     def session(self) -> Session | None:
@@ -80,31 +88,44 @@ class Recording:
         return self._session
 
     @property
-    def answer(self) -> Answer:
+    def answers(self) -> Answers:
         """The server's to what was sent."""
         assert self._session is not None
-        return self._session.answer
+        return self._session.answers
 
     def finish(self, ahead: "Ahead[Any]") -> None:
-        """See that what was sent is durable, once its answer has come. Raises what kept it."""
-        self.answer.check()
-        _count(ahead.submissions, ahead.results, time.perf_counter() - self._sent_at)
+        """See that what was sent first is durable, once its answer has come.
+
+        Raises what kept it from that.
+        """
+        self.answers.check()
+        _count(ahead.submissions, ahead.results, time.perf_counter() - ahead.sent_at)
 
     def retry(
-        self, failed: "Ahead[Any]", since: "Ahead[Any] | None", error: BaseException
+        self, failed: "Sequence[Ahead[Any]]", since: "Ahead[Any] | None", error: BaseException
     ) -> list[Result]:
-        """Record by reading what could not be written ahead; `since` stood on it, and is void."""
-        if _guessed(error):
-            names = {*failed.batch.accounts, *(since.batch.accounts if since else ())}
-            self._accounts.retract(names, head=failed.head)
+        """Record by reading what could not be written ahead, because of the first of it.
+
+        `since` stood on it, and is void.
+        """
+        if guessed := _guessed(error):  # so none of it is in the log, for it stood on the first
+            names = {name for each in failed for name in each.batch.accounts}
+            names.update(since.batch.accounts if since else ())
+            self._accounts.retract(names, head=failed[0].head)
             if self._session:
                 with contextlib.suppress(psycopg.Error):  # the next attempt meets it again
                     self._session.roll_back()
-            return self.record(failed.submissions)
-        _log.warning("batch not written", error=type(error).__name__)
-        metrics.LOST_CONNECTIONS.inc(isinstance(error, psycopg.OperationalError))
-        self.close()
-        return self.record(failed.submissions, unanswered=failed.results)
+        else:
+            _log.warning("batch not written", error=type(error).__name__)
+            metrics.LOST_CONNECTIONS.inc(isinstance(error, psycopg.OperationalError))
+            self.close()
+        results: list[Result] = []
+        for each in failed:
+            if results and isinstance(results[-1], LedgerUnavailableError):
+                results += [LedgerUnavailableError() for _ in each.submissions]  # no use to wait on
+                continue
+            results += self.record(each.submissions, unanswered=None if guessed else each.results)
+        return results
 
     def record(
         self,

@@ -25,6 +25,7 @@ ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 5
 
 _TYPES = ", ".join(log.APPEND_TYPES)
 *_PARAMETERS, _TERMS = (f"${n}" for n in range(1, len(log.APPEND_TYPES) + 2))
+_FOLLOWS = [f"${len(log.APPEND_TYPES) + n}" for n in (2, 3)]
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
 _SETTINGS = f"""
 SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
@@ -40,6 +41,8 @@ PREPARE ledger_append ({_TYPES}) AS
 {log.APPEND.format(*_PARAMETERS)};
 PREPARE ledger_append_alone ({_TYPES}, uuid) AS
 {log.APPEND_ALONE.format(*_PARAMETERS, _TERMS)};
+PREPARE ledger_append_next ({_TYPES}, uuid, {", ".join(log.FOLLOWS_TYPES)}) AS
+{log.APPEND_NEXT.format(*_PARAMETERS, _TERMS, *_FOLLOWS)};
 PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
 
 
@@ -74,7 +77,8 @@ class Session:
             prepare_threshold=None,  # it would deallocate our statements after a rollback
         )
         self.connection.execute(_SETTINGS.encode())
-        self._answer: wire.Answer | None = None
+        self.answers = wire.Answers(self.connection.pgconn, ANSWER_SECONDS_MAX)
+        """To what was sent; once one has come without an error, that is durable."""
 
     def open(
         self, *, known: Sequence[UUID], behind: Sequence[Account], with_terms: bool = False
@@ -104,30 +108,28 @@ class Session:
         """Append the batch, write what stands beside it and the snapshots `due`; durable after."""
         self.connection.execute(self._message(batch, due).encode())
 
-    def send(self, batch: Batch, due: Sequence[Account]) -> None:
-        """The same in a transaction of its own, under the writers' lock, without waiting."""
-        pgconn = self.connection.pgconn
+    def send(self, batch: Batch, due: Sequence[Account], before: Batch | None = None) -> None:
+        """The same in a transaction of its own, under the writers' lock, without waiting.
+
+        `before` is the batch that this one stands on where that is still under way: then neither
+        has anything beside its rows, and this one fails where that one does.
+        """
         if batch.beside or due:
             checked = self._quoted(f"SELECT {terms.CHECK.format('%s')}", batch.terms)
             message = f"BEGIN;{log.LOCK};{checked};{self._message(batch, due)}"
-            pgconn.send_query(message.encode())
-        else:
-            named = str(batch.terms).encode() if batch.terms else None
-            parameters = log.append_parameters(batch.after, batch.at_text, batch.rows)
-            pgconn.send_query_prepared(
-                b"ledger_append_alone", [*(p.encode() for p in parameters), named]
-            )
-        self._answer = wire.Answer(pgconn, ANSWER_SECONDS_MAX)
+            self.answers.send(message.encode())
+            return
+        named = str(batch.terms).encode() if batch.terms else None
+        appended = log.append_parameters(batch.after, batch.at_text, batch.rows)
+        parameters = [*(p.encode() for p in appended), named]
+        if before:
+            parameters += (p.encode() for p in log.follow_parameters(batch.after, before.rows[-1]))
+        name = b"ledger_append_next" if before else b"ledger_append_alone"
+        self.answers.send_prepared(name, parameters)
 
     def fileno(self) -> int:
         """The connection's descriptor, to be watched for the events of the `answer`."""
         return self.connection.fileno()
-
-    @property
-    def answer(self) -> wire.Answer:
-        """To what was sent; once it has come without an error, that is durable."""
-        assert self._answer is not None
-        return self._answer
 
     def _message(self, batch: Batch, due: Sequence[Account]) -> str:
         statements = []
@@ -141,7 +143,8 @@ class Session:
         return ";".join([*statements, "COMMIT"])
 
     def roll_back(self) -> None:
-        """Forget the open transaction."""
+        """Forget the open transaction, and all that is under way."""
+        self.answers.drain()
         self.connection.execute(b"ROLLBACK")
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-import ledger.session
 from databases import Database
 from ledger import metrics
 from ledger.identity import new_id
@@ -31,7 +30,9 @@ def test_its_answer_counts_as_lost_and_the_truth_is_told(
         behind.record(plain(opening(tokens=20)))
         for _ in range(2):  # from here on it writes alone, and so without reading
             behind.record(plain(grant(1)))
-        monkeypatch.setattr(ledger.session, "ANSWER_SECONDS_MAX", 0.5)
+        session = behind.committer._pipeline._recording.session
+        assert session is not None
+        monkeypatch.setattr(session.answers, "_seconds_max", 0.5)
         before = lost()
         owner.execute("LOCK TABLE ledger_events IN ACCESS EXCLUSIVE MODE")
         asked = thread.submit(behind.record, keyed(request(5, new_id()), "k"))

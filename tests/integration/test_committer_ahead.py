@@ -49,7 +49,7 @@ def two_batches(
             for number, submission in enumerate(first):
                 futures.append(callers.submit(ledger.record, submission))
                 if number == 0:
-                    wait_until(lambda: pipeline._writing is not None, "a write under way")
+                    wait_until(lambda: len(pipeline._writing) > 0, "a write under way")
             for number, submission in enumerate(second, 1):
                 futures.append(callers.submit(ledger.record, submission))
                 wait_until(partial(_decided, ledger, number), "a batch decided ahead")

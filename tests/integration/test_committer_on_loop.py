@@ -247,7 +247,7 @@ def test_a_batch_that_the_network_does_not_take_at_once_keeps_no_loop_waiting(
             try:
                 asking = [asked(alone, plain(grant(1, reference=f"{n}{text}"))) for n in range(200)]
                 await until(lambda: pipeline._writing, "a write under way")
-                assert session.answer.events & select.POLLOUT
+                assert session.answers.events & select.POLLOUT
             finally:
                 os.kill(backend, signal.SIGCONT)
             await asyncio.gather(*asking)

@@ -106,7 +106,7 @@ def owed(ledger: Ledger) -> int:
 def taken_in(hub: Ledger) -> int:
     """How many commands a hub has that are not recorded: in writing, decided or in its queue."""
     pipeline = hub.committer._pipeline
-    batches = (pipeline._writing, pipeline._ahead, pipeline.job)
+    batches = (*pipeline._writing, pipeline._ahead, pipeline.job)
     decided = sum(len(batch.waiting) for batch in batches if batch is not None)
     return decided + len(pipeline._slow) + len(pipeline.waiting)
 

@@ -134,7 +134,7 @@ def test_a_change_counts_while_the_lock_is_waited_for(ledger: Ledger, database: 
     with ThreadPoolExecutor(2) as threads:
         with writers_locked(database.url):
             late = threads.submit(ledger.record, on(good, plain(request(90, new_id()))))
-            wait_until(lambda: pipeline._writing is not None, "a write under way")
+            wait_until(lambda: len(pipeline._writing) > 0, "a write under way")
             since = threads.submit(ledger.record, plain(request(20, new_id())))
             wait_until(
                 lambda: ledger.committer._pipeline._slow, "the other one decided, or found too dear"

@@ -18,7 +18,7 @@ Where = Literal["before", "half", "after"]
 
 _SSL_OR_GSS = {80877103, 80877104}
 _COMMIT = re.compile(rb"\bCOMMIT\b", re.IGNORECASE)
-_APPEND = b"\0ledger_append_alone\0"  # in a Bind: of the unnamed portal, to that statement
+_APPEND = re.compile(rb"\0ledger_append_(alone|next)\0")  # in a Bind: of the unnamed portal, to one
 _READY = b"Z\x00\x00\x00\x05"  # and I: nothing is open, or E: the transaction has failed
 SECONDS_MAX = 60.0
 CHUNK = 65_536
@@ -116,7 +116,7 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             appending = False
             for message in _messages(client):
-                appending |= message.startswith(b"B") and _APPEND in message[:64]
+                appending |= message.startswith(b"B") and bool(_APPEND.search(message[:64]))
                 where = self._at_commit(message, appending=appending)
                 appending &= not message.startswith(b"S")
                 if where is None:
