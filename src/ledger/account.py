@@ -30,13 +30,10 @@ class Pace(msgspec.Struct, frozen=True):
 
     def at_minute(self, minute: int) -> "Pace":
         """The same pace as seen from `minute`, which is this one or a later one."""
-        match minute - self.minute:
-            case gone if gone <= 0:
-                return self
-            case 1:
-                return Pace(minute, 0, self.count)
-            case _:
-                return Pace(minute, 0, 0)
+        gone = minute - self.minute
+        if gone <= 0:
+            return self
+        return Pace(minute, 0, self.count if gone == 1 else 0)
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

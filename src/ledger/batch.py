@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.account import Account, evolve
+from ledger.appending import Row, row
 from ledger.codec import encode_fact, is_storable
 from ledger.commands import Beside, Submission
 from ledger.decide import decide
@@ -14,7 +15,6 @@ from ledger.entry import Entry
 from ledger.errors import KeyReusedError, TermsChangedError, UnstorableTextError
 from ledger.facts import Fact
 from ledger.identity import fact_id, new_id
-from ledger.log import Row, row
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -19,8 +19,9 @@ from ledger.commands import ReleaseGeneration, RequestGeneration, SettleGenerati
 from ledger.committer import Committer
 from ledger.entry import Entry
 from ledger.identity import ending_id, new_id
-from ledger.log import LedgerDatastore, LedgerRecorder, entries, select_head, select_known
+from ledger.log import entries, select_head, select_known
 from ledger.pipeline import SHARE_MIN
+from ledger.recorder import LedgerDatastore, LedgerRecorder
 
 POOL_SIZE = 8
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg import ClientCursor
 
-from ledger import log, snapshots, terms, wire
+from ledger import appending, log, snapshots, terms, wire
 from ledger.account import Account
 from ledger.batch import Batch
 from ledger.entry import Entry
@@ -23,9 +23,12 @@ STATEMENT_SECONDS_MAX = 10
 ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 5
 """A server that has not answered by then counts as lost, though the connection stands."""
 
-_TYPES = ", ".join(log.APPEND_TYPES)
-*_PARAMETERS, _TERMS = (f"${n}" for n in range(1, len(log.APPEND_TYPES) + 2))
-_FOLLOWS = [f"${len(log.APPEND_TYPES) + n}" for n in (2, 3)]
+
+def _prepared(name: str, types: Sequence[str], statement: str) -> str:
+    parameters = [f"${n}" for n in range(1, len(types) + 1)]
+    return f"PREPARE {name} ({', '.join(types)}) AS {statement.format(*parameters)}"
+
+
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
 _SETTINGS = f"""
 SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
@@ -35,18 +38,15 @@ SET plan_cache_mode = force_generic_plan;
 SET enable_seqscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
-PREPARE ledger_known (text) AS {log.KNOWN.format("$1")};
-PREPARE ledger_tails (text, text) AS {log.TAILS.format("$1", "$2")};
-PREPARE ledger_append ({_TYPES}) AS
-{log.APPEND.format(*_PARAMETERS)};
-PREPARE ledger_append_alone ({_TYPES}, uuid) AS
-{log.APPEND_ALONE.format(*_PARAMETERS, _TERMS)};
-PREPARE ledger_append_next ({_TYPES}, uuid, {", ".join(log.FOLLOWS_TYPES)}) AS
-{log.APPEND_NEXT.format(*_PARAMETERS, _TERMS, *_FOLLOWS)};
-PREPARE ledger_snapshots (json) AS {snapshots.SAVE.format("$1")}"""
+{_prepared("ledger_known", ["text"], log.KNOWN)};
+{_prepared("ledger_tails", ["text", "text"], log.TAILS)};
+{_prepared("ledger_append", appending.TYPES, appending.APPEND)};
+{_prepared("ledger_append_alone", appending.ALONE_TYPES, appending.APPEND_ALONE)};
+{_prepared("ledger_append_next", appending.NEXT_TYPES, appending.APPEND_NEXT)};
+{_prepared("ledger_snapshots", ["json"], snapshots.SAVE)}"""
 
 
-_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(log.APPEND_TYPES))})"
+_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(appending.TYPES))})"
 
 
 class Opened(NamedTuple):
@@ -119,13 +119,14 @@ class Session:
             message = f"BEGIN;{log.LOCK};{checked};{self._message(batch, due)}"
             self.answers.send(message.encode())
             return
-        named = str(batch.terms).encode() if batch.terms else None
-        appended = log.append_parameters(batch.after, batch.at_text, batch.rows)
-        parameters = [*(p.encode() for p in appended), named]
+        name, parameters = (
+            b"ledger_append_alone",
+            appending.wire_parameters(batch.after, batch.at_text, batch.rows, batch.terms),
+        )
         if before:
-            parameters += (p.encode() for p in log.follow_parameters(batch.after, before.rows[-1]))
-        name = b"ledger_append_next" if before else b"ledger_append_alone"
-        self.answers.send_prepared(name, parameters)
+            name = b"ledger_append_next"
+            parameters += appending.follow_parameters(batch.after, before.rows[-1])
+        self.answers.send_prepared(name, parameters, appending.FORMATS)
 
     def fileno(self) -> int:
         """The connection's descriptor, to be watched for the events of the `answer`."""
@@ -134,7 +135,7 @@ class Session:
     def _message(self, batch: Batch, due: Sequence[Account]) -> str:
         statements = []
         if batch.rows:
-            parameters = log.append_parameters(batch.after, batch.at_text, batch.rows)
+            parameters = appending.text_parameters(batch.after, batch.at_text, batch.rows)
             statements += [self._quoted(_EXECUTE_APPEND, *parameters), log.NOTIFY]
         statements += [self._quoted(b.statement, *b.parameters) for b in batch.beside]
         if due:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus
+from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 Wait = Callable[[PGconn, int], int]
@@ -48,11 +48,17 @@ class Answers:
         self._pgconn.send_query(message)
         self._expect()
 
-    def send_prepared(self, name: bytes, parameters: Sequence[bytes | None]) -> None:
-        """The same of a statement, which may follow others."""
+    def send_prepared(
+        self, name: bytes, parameters: Sequence[bytes | None], formats: Sequence[int]
+    ) -> None:
+        """The same of a statement, which may follow others; `formats` are of its first parameters.
+
+        The others are texts.
+        """
         if not self._owed:
             self._pgconn.enter_pipeline_mode()
-        self._pgconn.send_query_prepared(name, parameters)
+        texts = [Format.TEXT] * (len(parameters) - len(formats))
+        self._pgconn.send_query_prepared(name, parameters, [*formats, *texts])
         self._pgconn.pipeline_sync()
         self._expect()
 
