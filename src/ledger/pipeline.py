@@ -2,7 +2,7 @@
 
 A batch is what came in while the last one was being written, and never more than half of what is
 under way; nothing waits on purpose. While no other process writes it is decided meanwhile, on
-cached accounts, and written without reading.
+cached accounts, and written without reading: sent behind the last one once it has its share.
 Otherwise the accounts are brought level with the log under the writers' lock, the commands decided
 in the order they came, and the facts appended; so no conflict can happen, from any process.
 """

@@ -6,28 +6,34 @@ is tried with the second waiting behind it.
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 
 import ledger.recording
 from cutting_proxy import CuttingProxy, Where
 from databases import Database
 from ledger.batch import Outcome
+from ledger.commands import Beside
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.recording import Recording
-from ledger_running import running, wait_until, whole_log
+from ledger.session import ANSWER_SECONDS_MAX
+from ledger_running import running, wait_until, whole_log, writers_locked
 from ledger_samples import grant, keyed, opening, plain, request
-from two_batches import SECOND, make_ready, two_under_way
+from two_batches import SECOND, decided, make_ready, two_under_way
 
 BEFORE = 4  # facts
 KILL = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'mintage committer'"""
+NOTE = "INSERT INTO notes (id, account_id, actor, text) VALUES (%s, %s, %s, %s)"
 PLANS: list[list[Where | None]] = [["after"], [None, "before"], [None, "half"], [None, "after"]]
 """Which of the two commits does not reach the server, or is not heard of."""
 
@@ -128,6 +134,46 @@ def test_an_answer_is_lost(
             pass
         check(database, results(futures), settled=22 + 100 + SECOND)
         assert proxy.cuts == 1
+
+
+def test_both_answers_are_heard_at_once(
+    database: Database, alone: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nothing wakes us for the second."""
+    session = alone.committer._pipeline._recording.session
+    assert session is not None
+    has_come = session.answers.has_come
+
+    def late() -> bool:
+        wait_until(lambda: len(whole_log(database.url)) == BEFORE + 1 + SECOND, "both written")
+        time.sleep(0.1)  # the second is told of, too
+        return has_come()
+
+    grants = [plain(grant(1)) for _ in range(SECOND)]
+    with two_under_way(alone, database.url, plain(grant(100)), grants) as futures:
+        monkeypatch.setattr(session.answers, "has_come", late)
+    outcomes = [future.result(ANSWER_SECONDS_MAX / 2) for future in futures]
+    check(database, outcomes, settled=22 + 100 + SECOND)
+
+
+def test_what_brings_statements_along_is_sent_alone(database: Database, alone: Ledger) -> None:
+    ids = [uuid4() for _ in range(SECOND)]
+    pipeline = alone.committer._pipeline
+    with structlog.testing.capture_logs() as logs, ThreadPoolExecutor(1 + SECOND) as callers:
+        with writers_locked(database.url):
+            futures = [callers.submit(alone.record, plain(grant(100)))]
+            wait_until(lambda: len(pipeline._writing) == 1, "a batch under way")
+            for number, note_id in enumerate(ids, 1):
+                beside = Beside(NOTE, (note_id, "ann", "test", "why"))
+                futures.append(callers.submit(alone.record, plain(grant(1), beside)))
+                wait_until(lambda: decided(alone) == number, "a command decided")  # noqa: B023 - called at once
+            assert pipeline.is_full()
+            assert len(pipeline._writing) == 1
+        outcomes = results(futures)
+    check(database, outcomes, settled=22 + 100 + SECOND)
+    with psycopg.connect(database.url) as connection:
+        assert {each for (each,) in connection.execute("SELECT id FROM notes")} == set(ids)
+    assert logs == []
 
 
 def test_readers_never_meet_a_gap(

@@ -26,11 +26,8 @@ def two_under_way(
     """
     assert len(second) == SECOND
     recording = ledger.committer._pipeline._recording
-    with (
-        ThreadPoolExecutor(1 + SECOND) as callers,
-        writers_locked(url),
-        patch.object(recording, "send", wraps=recording.send) as send,
-    ):
+    callers = ThreadPoolExecutor(1 + SECOND)
+    with writers_locked(url), patch.object(recording, "send", wraps=recording.send) as send:
         futures = [callers.submit(ledger.record, first)]
         wait_until(lambda: send.call_count == 1, "a batch under way")
         for number, submission in enumerate(second, 1):
@@ -40,6 +37,7 @@ def two_under_way(
                 "a command decided",
             )
         assert send.call_count == 2
+        callers.shutdown(wait=False)
         yield futures
 
 
