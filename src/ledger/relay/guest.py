@@ -1,5 +1,6 @@
 """The other end: hands commands to the hub, and knows which are not answered."""
 
+import select
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -27,21 +28,23 @@ class Guest(Generic[T]):
     """Linked to a hub. For one thread; `T` is what comes along with a command."""
 
     def __init__(self, connected: socket.socket) -> None:
-        """Say which version we are of, and wait for the hub's word. Raises `LinkLostError`."""
+        """Say which version we are of, and give the hub a while to say so too.
+
+        One that is slow to (it may be reading accounts) is listened for. Raises `LinkLostError`.
+        """
+        self.is_welcome = False
         self._link = Link(connected)
-        try:
-            self._link.send(forms.VERSION)
-            connected.settimeout(place.CONNECT_SECONDS_MAX)
-            told = self._link.receive()
-        except LinkLostError:
-            told = []
-        if told != [forms.VERSION]:
-            self._link.close()
-            raise LinkLostError("it does not answer, or is of another version")
-        connected.settimeout(0)
         self._number = 0
         self._unsent: list[msgspec.Raw] = []
         self._unanswered: dict[int, tuple[float, T]] = {}
+        try:
+            self._link.send(forms.VERSION)
+            poll = select.poll()
+            poll.register(connected, select.POLLIN)
+            self.handle(poll.poll(place.CONNECT_SECONDS_MAX * 1000))
+        except LinkLostError:
+            self._link.close()
+            raise
 
     def watched(self) -> Iterator[tuple[Watched, int]]:
         """What `handle` wants to be told of, and which of poll's events."""
@@ -76,7 +79,12 @@ class Guest(Generic[T]):
             self._link.flush()
             try:
                 for message in self._link.receive():
-                    results += forms.decode_answers(message)
+                    if self.is_welcome:
+                        results += forms.decode_answers(message)
+                    elif message == forms.VERSION:
+                        self.is_welcome = True
+                    else:
+                        raise LinkLostError("it is of another version")
             except msgspec.DecodeError as error:
                 raise LinkLostError(str(error)) from error
         if not results and self.seconds_left == 0.0:

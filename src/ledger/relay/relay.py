@@ -61,10 +61,11 @@ class Relay(Generic[T]):
 
     def take(self, submission: Submission, waiting: T) -> bool:
         """Whether the hub is to record it, with the next `send`; otherwise it is ours to record."""
-        if self._closed or self._guest is None or not forms.can_carry(submission):
+        guest = self._guest
+        if self._closed or not (guest and guest.is_welcome) or not forms.can_carry(submission):
             return False
         try:
-            self._guest.put(submission, waiting)
+            guest.put(submission, waiting)
         except UnicodeEncodeError:
             return False
         return True
@@ -131,8 +132,8 @@ class Relay(Generic[T]):
     def _leave(self, error: LinkLostError) -> None:
         assert self._guest is not None
         self._lost += self._guest.close()
+        self._try_at = 0.0 if self._guest.is_welcome else time.monotonic() + RETRY_SECONDS
         self._guest = None
-        self._try_at = 0.0
         _log.info("hub lost", reason=str(error), unanswered=len(self._lost))
 
     def _ready(self) -> list[tuple[int, int]]:
