@@ -58,7 +58,7 @@ class RefundGeneration(msgspec.Struct, frozen=True, kw_only=True):
     note_id: UUID
 
 
-class RequestGeneration(msgspec.Struct, frozen=True, kw_only=True):
+class RequestGeneration(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """Hold the cost of a generation. `rate_per_minute` 0 is no limit."""
 
     account_id: str
@@ -77,7 +77,7 @@ class RequestGeneration(msgspec.Struct, frozen=True, kw_only=True):
         return self.prompt.token_cost * self.count
 
 
-class SettleGeneration(msgspec.Struct, frozen=True, kw_only=True):
+class SettleGeneration(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """Charge the hold and name its images; the first ending wins."""
 
     account_id: str
@@ -86,7 +86,7 @@ class SettleGeneration(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
 
 
-class ReleaseGeneration(msgspec.Struct, frozen=True, kw_only=True):
+class ReleaseGeneration(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """Give the hold back without a charge; the first ending wins."""
 
     account_id: str
@@ -119,7 +119,7 @@ class Beside(msgspec.Struct, frozen=True):
     parameters: Sequence[Any]
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A command with who asks, and what makes asking again safe.
 
     `key_id` and `input_hash` stand for an idempotency key and the input it came with

@@ -181,7 +181,8 @@ class Pipeline:
                 if not (relay and relay.take(waiting[0], waiting)):
                     self._decide_ahead(waiting)
         if relay:
-            relay.send()
+            for waiting in relay.send():
+                self._decide_ahead(waiting)
             self._lost += relay.lost()  # whether that was heard, or found in sending
 
     def _decide_ahead(self, waiting: Waiting) -> None:

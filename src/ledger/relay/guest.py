@@ -3,7 +3,7 @@
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -35,13 +35,14 @@ class Guest(Generic[T]):
         self.is_welcome = False
         self._link = Link(connected)
         self._number = 0
-        self._unsent: list[msgspec.Raw] = []
+        self._taken: list[tuple[Submission, T]] = []
         self._unanswered: dict[int, tuple[float, T]] = {}
         try:
             self._link.send(forms.VERSION)
             poll = select.poll()
             poll.register(connected, select.POLLIN)
-            self.handle(poll.poll(place.CONNECT_SECONDS_MAX * 1000))
+            if poll.poll(place.CONNECT_SECONDS_MAX * 1000):
+                self.handle()
         except LinkLostError:
             self._link.close()
             raise
@@ -57,42 +58,41 @@ class Guest(Generic[T]):
         return max(0.0, oldest[0] - time.monotonic()) if oldest else None
 
     def put(self, submission: Submission, waiting: T) -> None:
-        """Take a command along with the next `send`.
+        """Take a command along with the next `send`."""
+        self._taken.append((submission, waiting))
 
-        Raises `UnicodeEncodeError` for half of a surrogate pair, with nothing taken.
+    def send(self) -> list[T]:
+        """Send what was put, but for what cannot be said, which is handed back.
+
+        Raises `LinkLostError`.
         """
-        self._number += 1
-        self._unsent.append(forms.encode_command(self._number, submission))
-        self._unanswered[self._number] = (time.monotonic() + ANSWER_SECONDS_MAX, waiting)
+        taken, self._taken = self._taken, []
+        unsaid: list[T] = []
+        for start in range(0, len(taken), COMMANDS_MAX):
+            unsaid += self._send(taken[start : start + COMMANDS_MAX])
+        return unsaid
 
-    def send(self) -> None:
-        """Send what was put. Raises `LinkLostError`."""
-        unsent, self._unsent = self._unsent, []
-        for start in range(0, len(unsent), COMMANDS_MAX):
-            self._link.send(forms.together(unsent[start : start + COMMANDS_MAX]))
-        metrics.RELAYED.inc(len(unsent))
-
-    def handle(self, ready: Iterable[tuple[int, int]]) -> list[tuple[T, Result]]:
+    def handle(self) -> list[tuple[T, Result]]:
         """Results that have come. Raises `LinkLostError`, also where the hub is overdue."""
         results: list[tuple[int, Result]] = []
-        for _ in ready:
-            self._link.flush()
-            try:
-                for message in self._link.receive():
-                    if self.is_welcome:
-                        results += forms.decode_answers(message)
-                    elif message == forms.VERSION:
-                        self.is_welcome = True
-                    else:
-                        raise LinkLostError("it is of another version")
-            except msgspec.DecodeError as error:
-                raise LinkLostError(str(error)) from error
+        self._link.flush()
+        try:
+            for message in self._link.receive():
+                if self.is_welcome:
+                    results += forms.decode_answers(message)
+                elif message == forms.VERSION:
+                    self.is_welcome = True
+                else:
+                    raise LinkLostError("it is of another version")
+        except msgspec.DecodeError as error:
+            raise LinkLostError(str(error)) from error
         if not results and self.seconds_left == 0.0:
             raise LinkLostError("it takes too long")
+        unanswered = self._unanswered
         return [
-            (self._unanswered.pop(number)[1], result)
+            (unanswered.pop(number)[1], result)
             for number, result in results
-            if number in self._unanswered
+            if number in unanswered
         ]
 
     def close(self) -> list[T]:
@@ -101,3 +101,20 @@ class Guest(Generic[T]):
         lost = [waiting for _, waiting in self._unanswered.values()]
         self._unanswered.clear()
         return lost
+
+    def _send(self, taken: list[tuple[Submission, T]]) -> list[T]:
+        first = self._number + 1
+        try:
+            message = forms.encode_commands(first, [submission for submission, _ in taken])
+        except UnicodeEncodeError:  # one has half of a surrogate pair
+            half = len(taken) // 2
+            if not half:
+                return [waiting for _, waiting in taken]
+            return self._send(taken[:half]) + self._send(taken[half:])
+        until = time.monotonic() + ANSWER_SECONDS_MAX
+        for number, (_, waiting) in enumerate(taken, first):
+            self._unanswered[number] = (until, waiting)
+        self._number += len(taken)
+        self._link.send(message)
+        metrics.RELAYED.inc(len(taken))
+        return []

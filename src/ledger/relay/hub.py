@@ -3,7 +3,7 @@
 import contextlib
 import select
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -34,6 +34,8 @@ class Hub:
         self._listener = listener
         self._guests: dict[int, Link] = {}
         self._welcome: set[int] = set()  # those that have said which version they are of
+        self._polled: dict[int, int] = {}
+        self._poll = select.poll()
 
     def watched(self) -> Iterator[tuple[Watched, int]]:
         """What `handle` wants to be told of, and which of poll's events."""
@@ -42,19 +44,20 @@ class Hub:
         for link in self._guests.values():
             yield link, link.events
 
-    def handle(self, ready: Iterable[tuple[int, int]]) -> list[Arrived]:
+    def handle(self) -> list[Arrived]:
         """Commands that have come, of all guests."""
+        self._listen()
         arrived: list[Arrived] = []
-        for descriptor, events in ready:
-            if descriptor == self._listener.fileno():
-                self._let_in()
-            elif link := self._guests.get(descriptor):
+        for descriptor, events in self._poll.poll(0):
+            if link := self._guests.get(descriptor):
                 try:
                     link.flush()
                     if events & ~select.POLLOUT:
-                        arrived += self._read(descriptor, link)
+                        self._read(descriptor, link, arrived)
                 except (LinkLostError, msgspec.DecodeError):
                     self._drop(descriptor)
+            elif descriptor == self._listener.fileno():
+                self._let_in()
         return arrived
 
     def answer(self, answers: Sequence[tuple[Reply, Result]]) -> None:
@@ -90,11 +93,22 @@ class Hub:
         self._guests[link.fileno()] = link
         metrics.RELAY_GUESTS.set(len(self._guests))
 
-    def _read(self, descriptor: int, link: Link) -> Iterator[Arrived]:
+    def _listen(self) -> None:
+        wanted = {watched.fileno(): events for watched, events in self.watched()}
+        if wanted == self._polled:
+            return
+        for gone in self._polled.keys() - wanted.keys():
+            self._poll.unregister(gone)
+        for descriptor, events in wanted.items():
+            self._poll.register(descriptor, events)
+        self._polled = wanted
+
+    def _read(self, descriptor: int, link: Link, arrived: list[Arrived]) -> None:
         for message in link.receive():
             if descriptor in self._welcome:
-                for number, submission in forms.decode_commands(message):
-                    yield submission, Reply(link, number)
+                first, submissions = forms.decode_commands(message)
+                for number, submission in enumerate(submissions, first):
+                    arrived.append((submission, Reply(link, number)))
             elif message == forms.VERSION:
                 self._welcome.add(descriptor)
                 link.send(forms.VERSION)

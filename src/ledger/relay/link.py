@@ -9,7 +9,7 @@ MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 UNSENT_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 """Whoever does not read is not written to for ever."""
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 64 * 1024
 _LENGTH = struct.Struct("!I")
 
 
@@ -39,18 +39,16 @@ class Link:
         """Send, now or when there is room. Raises `LinkLostError`."""
         if len(self._unsent) + len(message) > UNSENT_BYTES_MAX:
             raise LinkLostError("it does not read")
-        self._unsent += _LENGTH.pack(len(message)) + message
-        self.flush()
+        whole = _LENGTH.pack(len(message)) + message
+        if self._unsent:
+            self._unsent += whole
+            self.flush()
+        elif (sent := self._send(whole)) < len(whole):
+            self._unsent += whole[sent:]
 
     def flush(self) -> None:
         """Send what there is room for. Raises `LinkLostError`."""
-        while self._unsent:
-            try:
-                sent = self._socket.send(self._unsent)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                raise LinkLostError(str(error)) from error
+        while self._unsent and (sent := self._send(self._unsent)):
             del self._unsent[:sent]
 
     def receive(self) -> list[bytes]:
@@ -63,18 +61,34 @@ class Link:
             raise LinkLostError(str(error)) from error
         if not read:
             raise LinkLostError("it is closed")
-        self._read += read
+        come: bytes | bytearray = read
+        if self._read:
+            self._read += read
+            come = self._read
         messages = []
-        while len(self._read) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._read)
+        start, body = 0, _LENGTH.size
+        while len(come) >= body:
+            (length,) = _LENGTH.unpack_from(come, start)
             if length > MESSAGE_BYTES_MAX:
                 raise LinkLostError("it sends too much")
-            end = _LENGTH.size + length
-            if len(self._read) < end:
+            if len(come) < body + length:
                 break
-            messages.append(bytes(self._read[_LENGTH.size : end]))
-            del self._read[:end]
+            start = body + length
+            messages.append(bytes(come[body:start]))
+            body = start + _LENGTH.size
+        if come is self._read:
+            del self._read[:start]
+        elif start < len(come):
+            self._read += come[start:]
         return messages
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LinkLostError(str(error)) from error
 
     def close(self) -> None:
         """Give the socket back; what is unsent is lost."""

@@ -1,6 +1,5 @@
 """What a process is to the others of its host: nothing yet, their hub, or a guest of it."""
 
-import select
 import time
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
@@ -62,21 +61,21 @@ class Relay(Generic[T]):
     def take(self, submission: Submission, waiting: T) -> bool:
         """Whether the hub is to record it, with the next `send`; otherwise it is ours to record."""
         guest = self._guest
-        if self._closed or not (guest and guest.is_welcome) or not forms.can_carry(submission):
+        if guest is None or not guest.is_welcome or self._closed:
             return False
-        try:
-            guest.put(submission, waiting)
-        except UnicodeEncodeError:
+        if not forms.can_carry(submission):
             return False
+        guest.put(submission, waiting)
         return True
 
-    def send(self) -> None:
-        """Send what was taken."""
+    def send(self) -> list[T]:
+        """Send what was taken; what turns out to be ours to record is handed back."""
         if self._guest:
             try:
-                self._guest.send()
+                return self._guest.send()
             except LinkLostError as error:
                 self._leave(error)
+        return []
 
     def watched(self) -> Iterator[tuple[Watched, int]]:
         """What to be woken by, and upon which of poll's events."""
@@ -96,14 +95,14 @@ class Relay(Generic[T]):
 
     def arrived(self) -> list[Arrived]:
         """What guests ask for."""
-        return self._hub.handle(self._ready()) if self._hub and not self._closed else []
+        return self._hub.handle() if self._hub and not self._closed else []
 
     def answered(self) -> list[tuple[T, Result]]:
         """What the hub has answered."""
         if self._guest is None:
             return []
         try:
-            return self._guest.handle(self._ready())
+            return self._guest.handle()
         except LinkLostError as error:
             self._leave(error)
             return []
@@ -135,9 +134,3 @@ class Relay(Generic[T]):
         self._try_at = 0.0 if self._guest.is_welcome else time.monotonic() + RETRY_SECONDS
         self._guest = None
         _log.info("hub lost", reason=str(error), unanswered=len(self._lost))
-
-    def _ready(self) -> list[tuple[int, int]]:
-        poll = select.poll()
-        for watched, events in self.watched():
-            poll.register(watched, events)
-        return poll.poll(0)
