@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Generic
 from uuid import UUID
 
 import msgspec
@@ -11,19 +12,19 @@ from ledger.appending import Row, row
 from ledger.codec import encode_fact, is_storable
 from ledger.commands import Beside, Submission
 from ledger.decide import decide
-from ledger.entry import Entry
+from ledger.entry import Entry, F_co
 from ledger.errors import KeyReusedError, TermsChangedError, UnstorableTextError
 from ledger.facts import Fact
 from ledger.identity import fact_id, new_id
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, Generic[F_co], frozen=True, array_like=True):
     """What became of a command: its entries, and the account's numbers after it.
 
     `replayed` says that the log had them already; without entries nothing needed doing.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry[F_co], ...]
     settled: int
     held: int
     replayed: bool = False

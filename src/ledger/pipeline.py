@@ -18,7 +18,7 @@ from ledger.answers import Waiting, tell
 from ledger.bell import Watched
 from ledger.errors import LedgerBusyError, LedgerUnavailableError
 from ledger.recording import Recording, Result
-from ledger.relay import Relay
+from ledger.relay import Relay, Reply
 
 BATCH_MAX = 512
 WRITING_MAX = 2
@@ -172,18 +172,33 @@ class Pipeline:
 
     def _take_in(self) -> None:
         relay = self._relay
+        last: Waiting | None = None
         while not self.job and self.waiting and (lacking := self._lacking) > 0:
             for _ in range(min(lacking, len(self.waiting))):
                 if relay and relay.is_due(self.waiting[0][0]):
                     self.job = Job((), relay.look)
                     break
-                waiting = self.waiting.popleft()
-                if not (relay and relay.take(waiting[0], waiting)):
-                    self._decide_ahead(waiting)
+                last = self.waiting.popleft()
+                if not (relay and relay.take(last[0], last)):
+                    self._decide_ahead(last)
+        while last and not self.job and self._goes_along(last):
+            last = self.waiting.popleft()
+            self._decide_ahead(last)
         if relay:
-            for waiting in relay.send():
-                self._decide_ahead(waiting)
+            for unsaid in relay.send():
+                self._decide_ahead(unsaid)
             self._lost += relay.lost()  # whether that was heard, or found in sending
+
+    def _goes_along(self, last: Waiting) -> bool:
+        """Whether the next came in one message with `last`, and the batch is not much larger for it.
+
+        For what is decided together is answered in one message, and each wakes a process.
+        """
+        if self._slow or not self._ahead or not self.waiting:
+            return False
+        whose, ahead = self.waiting[0][1], len(self._ahead.waiting)
+        along = isinstance(whose, Reply) and whose.follows(last[1])
+        return along and whose.left <= min(ahead // 2, BATCH_MAX - ahead)
 
     def _decide_ahead(self, waiting: Waiting) -> None:
         if self._ahead is None:

@@ -22,6 +22,7 @@ import pytest
 from databases import Database
 from ledger.batch import Outcome
 from ledger.bell import Bell
+from ledger.commands import Beside, Submission
 from ledger.errors import (
     GenerationNotFoundError,
     InsufficientTokensError,
@@ -360,22 +361,29 @@ def test_an_error_keeps_what_it_says(error: LedgerError) -> None:
         {"error": "OfTomorrowError"},
         {"error": "InsufficientTokensError", "details": {"cost": 1}},
         {"error": "ACCOUNT_ID"},
-        {"entries": [b"{}"]},
-        {"entries": [b"["]},
+        {"error": None, "rows": [b"{}"]},
+        {"error": None, "rows": [b"["]},
     ],
     ids=str,
 )
 def test_an_answer_that_cannot_be_read_is_no_answer(rubbish: dict[str, Any]) -> None:
-    message = forms.together([msgspec.Raw(msgspec.msgpack.encode(forms._Answer(1, **rubbish)))])
+    message = msgspec.msgpack.encode(([], [], [], [forms._Answer(1, **rubbish)]))
     with pytest.raises(msgspec.DecodeError):
         forms.decode_answers(message)
 
 
-def test_a_command_of_another_kind_is_none() -> None:
-    opening_form = forms._Command(1, "OpenAccount", msgspec.Raw(b"\x80"), "test", None, None, None)
-    message = forms.together([msgspec.Raw(msgspec.msgpack.encode(opening_form))])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        plain(opening("ann")),
+        plain(settle(new_id()), Beside(statement="SELECT 1", parameters=())),
+    ],
+    ids=["another kind", "a statement"],
+)
+def test_a_command_that_is_not_carried_is_not_taken(asked: Submission) -> None:
+    assert not forms.can_carry(asked)
     with pytest.raises(msgspec.DecodeError):
-        forms.decode_commands(message)
+        forms.decode_commands(forms.encode_commands(1, [asked]))
 
 
 def test_a_hub_that_is_found_gone_only_in_sending_leaves_nobody_waiting(
@@ -385,7 +393,7 @@ def test_a_hub_that_is_found_gone_only_in_sending_leaves_nobody_waiting(
         other.record(plain(opening("ann", tokens=100)))
         other.record(plain(request(1, new_id())))
         assert is_guest(other)
-        monkeypatch.setattr(Relay, "_ready", lambda _: [])  # nothing is heard of what follows
+        monkeypatch.setattr(Relay, "answered", lambda _: [])  # nothing is heard of what follows
         process.send_signal(signal.SIGKILL)
         process.wait(WAIT_SECONDS_MAX)
         with ThreadPoolExecutor(1) as thread:

@@ -6,9 +6,7 @@ message is encoded and decoded as a whole: what Python does for each command is 
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -21,7 +19,6 @@ from ledger.commands import (
     SettleGeneration,
     Submission,
 )
-from ledger.entry import Entry
 from ledger.errors import CorruptLogError, LedgerError
 from ledger.facts import FACT_TYPES, GenerationFailed, GenerationRequested, TokensConsumed
 
@@ -43,32 +40,25 @@ class _Asked(msgspec.Struct, frozen=True, array_like=True):
     submissions: list[_Carried]
 
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True):
-    """An entry whose fact is one of the three that the carried commands lead to."""
-
-    position: int
-    account_id: str
-    version: int
-    at: datetime
-    actor: str
-    fact_id: UUID
-    settled: int
-    held: int
-    key_id: UUID | None
-    input_hash: UUID | None
-    requested: GenerationRequested | None
-    consumed: TokensConsumed | None
-    failed: GenerationFailed | None
-
-
 class _Answer(msgspec.Struct, frozen=True, array_like=True):
+    """An error, or an outcome of several entries, or of a fact that is rare: those are rows."""
+
     number: int
-    entries: list[_Entry | bytes] = []  # as a row where the fact is another
+    error: str | None
+    details: dict[str, Any] = {}
+    rows: list[bytes] = []
     settled: int = 0
     held: int = 0
     replayed: bool = False
-    error: str | None = None
-    details: dict[str, Any] = {}
+
+
+class _Answers(msgspec.Struct, frozen=True, array_like=True):
+    """A list for each fact that carried commands lead to: decoded as it is handed on."""
+
+    requested: list[tuple[int, Outcome[GenerationRequested]]]
+    consumed: list[tuple[int, Outcome[TokensConsumed]]]
+    failed: list[tuple[int, Outcome[GenerationFailed]]]
+    others: list[_Answer]
 
 
 _ERRORS = {
@@ -78,11 +68,11 @@ _ERRORS = {
 }
 _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 _decode_asked = msgspec.msgpack.Decoder(_Asked).decode
-_decode_answers = msgspec.msgpack.Decoder(list[_Answer]).decode
+_decode_answers = msgspec.msgpack.Decoder(_Answers).decode
 
 
 def _version() -> bytes:
-    structs = [_Asked, _Answer, *FACT_TYPES.values()]
+    structs = [_Asked, _Answers, *FACT_TYPES.values()]
     told = [(each.__name__, msgspec.json.schema(each)) for each in structs]
     return hashlib.sha256(repr(told).encode()).digest()
 
@@ -112,75 +102,41 @@ def decode_commands(message: Message) -> tuple[int, Sequence[Submission]]:
 
 def encode_answers(numbered: Sequence[tuple[int, Result]]) -> bytes:
     """One message."""
-    return _encode([_answer(number, result) for number, result in numbered])
+    by_fact: dict[type, list[tuple[int, Result]]] = {
+        GenerationRequested: [],
+        TokensConsumed: [],
+        GenerationFailed: [],
+    }
+    others: list[_Answer] = []
+    for each in numbered:
+        number, result = each
+        if isinstance(result, LedgerError):
+            others.append(_Answer(number, type(result).__name__, vars(result)))
+        elif (
+            len(result.entries) == 1
+            and (alike := by_fact.get(type(result.entries[0].fact))) is not None
+        ):
+            alike.append(each)
+        else:
+            rows = [encode_entry(entry) for entry in result.entries]
+            others.append(
+                _Answer(number, None, {}, rows, result.settled, result.held, result.replayed)
+            )
+    return _encode((*by_fact.values(), others))
 
 
 def decode_answers(message: Message) -> list[tuple[int, Result]]:
-    """Raises `msgspec.DecodeError`."""
-    return [(form.number, _result(form)) for form in _decode_answers(message)]
-
-
-def _answer(number: int, result: Result) -> _Answer:
-    if isinstance(result, LedgerError):
-        return _Answer(number, error=type(result).__name__, details=vars(result))
-    entries = [_entry(entry) for entry in result.entries]
-    return _Answer(number, entries, result.settled, result.held, result.replayed)
-
-
-def _entry(entry: Entry) -> _Entry | bytes:
-    requested = consumed = failed = None
-    match fact := entry.fact:
-        case GenerationRequested():
-            requested = fact
-        case TokensConsumed():
-            consumed = fact
-        case GenerationFailed():
-            failed = fact
-        case _:
-            return encode_entry(entry)
-    return _Entry(
-        entry.position,
-        entry.account_id,
-        entry.version,
-        entry.at,
-        entry.actor,
-        entry.fact_id,
-        entry.settled,
-        entry.held,
-        entry.key_id,
-        entry.input_hash,
-        requested,
-        consumed,
-        failed,
-    )
+    """In no certain order. Raises `msgspec.DecodeError`."""
+    answers = _decode_answers(message)
+    results: list[tuple[int, Result]] = [(each.number, _result(each)) for each in answers.others]
+    return [*results, *answers.requested, *answers.consumed, *answers.failed]
 
 
 def _result(form: _Answer) -> Result:
     try:
         if form.error is not None:
             return _ERRORS[form.error](**form.details)
-        entries = tuple([_read(entry) for entry in form.entries])
+        entries = tuple([decode_entry(row) for row in form.rows])
     except (CorruptLogError, KeyError, TypeError) as error:
         raise msgspec.DecodeError(str(error)) from error
     return Outcome(entries, form.settled, form.held, form.replayed)
-
-
-def _read(form: _Entry | bytes) -> Entry:
-    if isinstance(form, bytes):
-        return decode_entry(form)
-    fact = form.requested or form.consumed or form.failed
-    if fact is None:
-        raise msgspec.DecodeError("an entry without a fact")
-    return Entry(
-        position=form.position,
-        account_id=form.account_id,
-        version=form.version,
-        at=form.at,
-        actor=form.actor,
-        fact_id=form.fact_id,
-        settled=form.settled,
-        held=form.held,
-        fact=fact,
-        key_id=form.key_id,
-        input_hash=form.input_hash,
-    )

@@ -22,6 +22,16 @@ class Reply(msgspec.Struct, frozen=True, eq=False):
 
     link: Link
     number: int
+    left: int
+    """How many of its message are left with it: they came together, and go together if they can."""
+
+    def follows(self, before: object) -> bool:
+        """Whether it is the next of the same message."""
+        return (
+            isinstance(before, Reply)
+            and before.link is self.link
+            and (before.number, before.left) == (self.number - 1, self.left + 1)
+        )
 
 
 Arrived = tuple[Submission, Reply]
@@ -107,8 +117,9 @@ class Hub:
         for message in link.receive():
             if descriptor in self._welcome:
                 first, submissions = forms.decode_commands(message)
-                for number, submission in enumerate(submissions, first):
-                    arrived.append((submission, Reply(link, number)))
+                left = len(submissions)
+                for index, submission in enumerate(submissions):
+                    arrived.append((submission, Reply(link, first + index, left - index)))
             elif message == forms.VERSION:
                 self._welcome.add(descriptor)
                 link.send(forms.VERSION)
