@@ -1,5 +1,6 @@
 """One process a host writes for the others; whatever becomes of it, nothing is lost or doubled."""
 
+import asyncio
 import errno
 import os
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -22,16 +23,19 @@ import pytest
 from databases import Database
 from ledger.batch import Outcome
 from ledger.bell import Bell
-from ledger.commands import Beside, Submission
+from ledger.commands import Beside, Command, Submission
+from ledger.entry import Entry
 from ledger.errors import (
+    AmountOutOfRangeError,
     GenerationNotFoundError,
     InsufficientTokensError,
     KeyReusedError,
     LedgerError,
     PriceChangedError,
     RateLimitedError,
+    UnstorableTextError,
 )
-from ledger.facts import GenerationRequested
+from ledger.facts import Fact, GenerationRequested, TokensGranted
 from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.relay import Relay, forms, guest, place
@@ -46,7 +50,19 @@ from ledger_running import (
     whole_log,
     writers_locked,
 )
-from ledger_samples import grant, keyed, opening, plain, release, request, settle
+from ledger_samples import (
+    AT,
+    consumed,
+    failed,
+    grant,
+    keyed,
+    opening,
+    plain,
+    release,
+    request,
+    requested,
+    settle,
+)
 
 SUPPORT = Path(__file__).parents[1] / "support"
 COMMITTERS = """
@@ -95,7 +111,7 @@ def hub_fixture(database: Database) -> Iterator[Ledger]:
 
 def is_guest(ledger: Ledger) -> bool:
     relay = ledger.committer._pipeline._relay
-    return relay is not None and relay._guest is not None
+    return relay is not None and relay._guest is not None and relay._guest.is_welcome
 
 
 def owed(ledger: Ledger) -> int:
@@ -240,6 +256,24 @@ def test_a_hub_that_is_stopped_is_left(database: Database, monkeypatch: pytest.M
     assert len(whole_log(database.url)) == 2 + 7
 
 
+def test_a_hub_that_is_slow_to_greet_is_gone_without_for_no_longer_than_that(
+    hub: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "CONNECT_SECONDS_MAX", 0.05)
+    connect = Mock(wraps=place.connect)
+    monkeypatch.setattr(place, "connect", connect)
+    with sharing(database.url) as other:
+        with hub.committer._turn:  # as while it waits for the server
+            assert other.record(plain(request(1, new_id()))).held == 6
+            assert not is_guest(other)
+        wait_until(lambda: is_guest(other), "to be greeted after all")
+        with ThreadPoolExecutor(1) as thread, writers_locked(database.url):
+            asked = thread.submit(other.record, plain(request(1, new_id())))
+            wait_until(lambda: taken_in(hub) == 1, "it at the hub")
+        assert isinstance(result_of(asked), Outcome)
+    connect.assert_called_once()
+
+
 def test_another_version_is_not_talked_to(database: Database) -> None:
     with hub_process(database.url), sharing(database.url) as other:
         other.record(plain(opening("ann", tokens=1000)))
@@ -343,6 +377,99 @@ def test_a_guest_that_closes_waits_for_its_answers(database: Database) -> None:
             assert not closed.done()
         closed.result(WAIT_SECONDS_MAX)
         assert all(isinstance(result_of(each), Outcome) for each in asked)
+
+
+def record_together(ledger: Ledger, commands: Sequence[Command]) -> list[Outcome | BaseException]:
+    """In one turn of an event loop, and so handed over in one message."""
+
+    async def main() -> list[Outcome | BaseException]:
+        asked = [ledger.record_async(plain(command)) for command in commands]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(("sent", "decided"), [(24, 24), (30, 16)], ids=["a half more", "too many"])
+def test_what_came_in_one_message_goes_into_one_batch_where_that_is_not_much_larger(
+    hub: Ledger, database: Database, sent: int, decided: int
+) -> None:
+    with sharing(database.url) as other, ThreadPoolExecutor(2) as threads:
+        other.record(plain(request(1, new_id())))
+        hub.record(plain(request(1, new_id())))
+        with writers_locked(database.url):
+            first = threads.submit(hub.record, plain(request(1, new_id())))
+            wait_until(lambda: hub.committer._pipeline._writing, "a batch that is being written")
+            asked = threads.submit(
+                record_together, other, [request(1, new_id()) for _ in range(sent)]
+            )
+            wait_until(lambda: taken_in(hub) == 1 + sent, "all of them at the hub")
+            ahead = hub.committer._pipeline._ahead
+            assert ahead is not None
+            assert len(ahead.waiting) == decided
+        results = [result_of(first), *asked.result(WAIT_SECONDS_MAX)]
+    assert all(isinstance(each, Outcome) for each in results)
+    assert len(whole_log(database.url)) == 2 + 3 + 1 + sent
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_cannot_be_said_in_a_message_is_told_so_and_the_others_are_recorded(
+    database: Database,
+) -> None:
+    with sharing(database.url) as other:
+        other.record(plain(request(1, new_id())))
+        odd = [request(1, new_id(), aspect_ratio="\ud800"), request(1, new_id(), count=2**70)]
+        good = [request(1, new_id()), request(1, new_id())]
+        results = record_together(other, [good[0], odd[0], odd[1], good[1]])
+        assert [type(each) for each in results] == [
+            Outcome,
+            UnstorableTextError,
+            AmountOutOfRangeError,
+            Outcome,
+        ]
+        assert is_guest(other)
+
+
+def test_a_hub_that_is_lost_in_sending_loses_nothing_that_was_to_be_sent(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "COMMANDS_MAX", 2)
+    with hub_process(database.url) as process, sharing(database.url) as other:
+        other.record(plain(opening("ann", tokens=100)))
+        other.record(plain(request(1, new_id())))
+        assert is_guest(other)
+        monkeypatch.setattr(Relay, "answered", lambda _: [])
+        process.send_signal(signal.SIGKILL)
+        process.wait(WAIT_SECONDS_MAX)
+        odd = request(1, new_id(), aspect_ratio="\ud800")
+        commands = [odd, *(request(1, new_id()) for _ in range(4))]
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(record_together, other, commands)
+            results = asked.result(WAIT_SECONDS_MAX)
+    assert [type(each) for each in results] == [UnstorableTextError, *[Outcome] * 4]
+    assert len(whole_log(database.url)) == 2 + 1 + 4
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [requested(5), consumed(5), failed(5), TokensGranted(amount=5, reason="promo")],
+    ids=lambda fact: type(fact).__name__,
+)
+@pytest.mark.parametrize("entries", [0, 1, 2])
+def test_an_outcome_comes_back_as_it_is(fact: Fact, entries: int) -> None:
+    entry = Entry(
+        position=3,
+        account_id="ann",
+        version=2,
+        at=AT,
+        actor="key:1",
+        fact_id=new_id(),
+        settled=9,
+        held=5,
+        fact=fact,
+        key_id=new_id(),
+    )
+    outcome = Outcome((entry,) * entries, 9, 5, replayed=True)
+    assert forms.decode_answers(forms.encode_answers([(3, outcome)])) == [(3, outcome)]
 
 
 @pytest.mark.parametrize(

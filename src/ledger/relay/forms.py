@@ -86,11 +86,21 @@ def can_carry(submission: Submission) -> bool:
     return isinstance(submission.command, _CARRIED) and not submission.beside
 
 
-def encode_commands(first: int, submissions: Sequence[Submission]) -> bytes:
-    """One message, its commands numbered from `first`.
+UNSAYABLE = (UnicodeEncodeError, OverflowError)
+"""What encoding raises for half of a surrogate pair, or for a number that no column would take."""
 
-    Raises `UnicodeEncodeError` where one has half of a surrogate pair.
-    """
+
+def can_say(submission: Submission) -> bool:
+    """Whether it can be encoded."""
+    try:
+        _encode(submission)
+    except UNSAYABLE:
+        return False
+    return True
+
+
+def encode_commands(first: int, submissions: Sequence[Submission]) -> bytes:
+    """One message, its commands numbered from `first`. Raises what is `UNSAYABLE`."""
     return _encode((first, submissions))
 
 

@@ -36,6 +36,7 @@ class Guest(Generic[T]):
         self._link = Link(connected)
         self._number = 0
         self._taken: list[tuple[Submission, T]] = []
+        self._unsaid: list[T] = []
         self._unanswered: dict[int, tuple[float, T]] = {}
         try:
             self._link.send(forms.VERSION)
@@ -66,10 +67,10 @@ class Guest(Generic[T]):
 
         Raises `LinkLostError`.
         """
-        taken, self._taken = self._taken, []
-        unsaid: list[T] = []
-        for start in range(0, len(taken), COMMANDS_MAX):
-            unsaid += self._send(taken[start : start + COMMANDS_MAX])
+        while self._taken:
+            together, self._taken = self._taken[:COMMANDS_MAX], self._taken[COMMANDS_MAX:]
+            self._send(together)
+        unsaid, self._unsaid = self._unsaid, []
         return unsaid
 
     def handle(self) -> list[tuple[T, Result]]:
@@ -99,22 +100,21 @@ class Guest(Generic[T]):
         """Give the link up; returns what came with the commands that were not answered."""
         self._link.close()
         lost = [waiting for _, waiting in self._unanswered.values()]
+        lost += [*self._unsaid, *(waiting for _, waiting in self._taken)]
         self._unanswered.clear()
         return lost
 
-    def _send(self, taken: list[tuple[Submission, T]]) -> list[T]:
+    def _send(self, together: list[tuple[Submission, T]]) -> None:
         first = self._number + 1
         try:
-            message = forms.encode_commands(first, [submission for submission, _ in taken])
-        except UnicodeEncodeError:  # one has half of a surrogate pair
-            half = len(taken) // 2
-            if not half:
-                return [waiting for _, waiting in taken]
-            return self._send(taken[:half]) + self._send(taken[half:])
+            message = forms.encode_commands(first, [submission for submission, _ in together])
+        except forms.UNSAYABLE:
+            self._unsaid += [each[1] for each in together if not forms.can_say(each[0])]
+            together = [each for each in together if forms.can_say(each[0])]
+            message = forms.encode_commands(first, [submission for submission, _ in together])
         until = time.monotonic() + ANSWER_SECONDS_MAX
-        for number, (_, waiting) in enumerate(taken, first):
+        for number, (_, waiting) in enumerate(together, first):
             self._unanswered[number] = (until, waiting)
-        self._number += len(taken)
+        self._number += len(together)
         self._link.send(message)
-        metrics.RELAYED.inc(len(taken))
-        return []
+        metrics.RELAYED.inc(len(together))
