@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.relay import Relay, forms, guest, place
 from ledger.relay import hub as hub_module
+from ledger.relay.link import Link
 from ledger_running import (
     STEPS_BY,
     WAIT_SECONDS_MAX,
@@ -313,6 +315,27 @@ def test_what_is_no_message_costs_nobody_else_anything(database: Database, sent:
         with sharing(database.url) as other:
             assert other.record(plain(request(1, new_id()))).held == 6
             assert committers(database.url) == 1
+
+
+def test_messages_come_whole_in_whatever_pieces_they_travel() -> None:
+    messages = [bytes([number]) * size for number, size in enumerate([0, 3, 400_000, 70_000, 0, 9])]
+    ours, theirs = socket.socketpair()
+    one, other = Link(ours), Link(theirs)
+    for message in messages:
+        one.send(message)
+    assert one.events & select.POLLOUT  # more than there is room for
+    come: list[bytes] = []
+    while len(come) < len(messages):
+        come += other.receive()
+        one.flush()
+    assert come == messages
+    assert one.events == select.POLLIN
+    for byte in b"\x00\x00\x00\x02hi\x00\x00\x00\x01!":
+        ours.send(bytes([byte]))
+        come += other.receive()
+    assert come[len(messages) :] == [b"hi", b"!"]
+    one.close()
+    other.close()
 
 
 def test_a_welcome_guest_that_sends_rubbish_is_dropped(hub: Ledger, database: Database) -> None:
