@@ -41,7 +41,7 @@ from ledger.identity import new_id
 from ledger.ledger import Ledger
 from ledger.relay import Relay, forms, guest, place
 from ledger.relay import hub as hub_module
-from ledger.relay.link import Link
+from ledger.relay.link import Link, LinkLostError
 from ledger_running import (
     STEPS_BY,
     WAIT_SECONDS_MAX,
@@ -282,6 +282,25 @@ def test_another_version_is_not_talked_to(database: Database) -> None:
         with patch.object(forms, "VERSION", b"of tomorrow"):
             assert other.record(plain(request(1, new_id()))).held == 1
             assert not is_guest(other)
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_does_not_greet_another_version(database: Database) -> None:
+    version = bytes(reversed(forms.VERSION))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+        stranger.settimeout(WAIT_SECONDS_MAX)
+        stranger.connect(place.name_of(database.url))
+        stranger.sendall(len(version).to_bytes(4, "big") + version)
+        assert stranger.recv(100) == b""
+
+
+def test_a_guest_does_not_trust_a_hub_of_another_version(database: Database) -> None:
+    ours, theirs = socket.socketpair()
+    Link(theirs).send(bytes(reversed(forms.VERSION)))
+    with pytest.raises(LinkLostError):
+        guest.Guest(ours)
+    assert ours.fileno() == -1
+    theirs.close()
 
 
 @pytest.mark.usefixtures("hub")
