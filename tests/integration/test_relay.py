@@ -294,7 +294,7 @@ def test_a_hub_does_not_greet_another_version(database: Database) -> None:
         assert stranger.recv(100) == b""
 
 
-def test_a_guest_does_not_trust_a_hub_of_another_version(database: Database) -> None:
+def test_a_guest_does_not_trust_a_hub_of_another_version() -> None:
     ours, theirs = socket.socketpair()
     Link(theirs).send(bytes(reversed(forms.VERSION)))
     with pytest.raises(LinkLostError):
