@@ -190,15 +190,16 @@ class Pipeline:
             self._lost += relay.lost()  # whether that was heard, or found in sending
 
     def _goes_along(self, last: Waiting) -> bool:
-        """Whether the next came in one message with `last`, and the batch is not much larger for it.
+        """Whether the next came in one message with `last`, and makes the batch little larger.
 
-        For what is decided together is answered in one message, and each wakes a process.
+        What is decided together is answered in one message, and each wakes a process.
         """
         if self._slow or not self._ahead or not self.waiting:
             return False
         whose, ahead = self.waiting[0][1], len(self._ahead.waiting)
-        along = isinstance(whose, Reply) and whose.follows(last[1])
-        return along and whose.left <= min(ahead // 2, BATCH_MAX - ahead)
+        if not isinstance(whose, Reply) or not whose.follows(last[1]):
+            return False
+        return whose.left <= min(ahead // 2, BATCH_MAX - ahead)
 
     def _decide_ahead(self, waiting: Waiting) -> None:
         if self._ahead is None:

@@ -445,9 +445,8 @@ def test_what_came_in_one_message_goes_into_one_batch_where_that_is_not_much_lar
                 record_together, other, [request(1, new_id()) for _ in range(sent)]
             )
             wait_until(lambda: taken_in(hub) == 1 + sent, "all of them at the hub")
-            ahead = hub.committer._pipeline._ahead
-            assert ahead is not None
-            assert len(ahead.waiting) == decided
+            wait_until(lambda: len(hub.committer._pipeline._writing) > 1, "the next at the server")
+            assert len(hub.committer._pipeline._writing[1].waiting) == decided
         results = [result_of(first), *asked.result(WAIT_SECONDS_MAX)]
     assert all(isinstance(each, Outcome) for each in results)
     assert len(whole_log(database.url)) == 2 + 3 + 1 + sent
