@@ -13,6 +13,7 @@ from eventsourcing.utils import Environment, EnvType
 
 from ledger import snapshots
 from ledger.account import Account
+from ledger.answers import AsyncFuture
 from ledger.batch import Outcome
 from ledger.codec import EntryMapper
 from ledger.commands import ReleaseGeneration, RequestGeneration, SettleGeneration, Submission
@@ -62,9 +63,9 @@ class Ledger(Application[str]):
         """
         return self.committer.submit(_with_key(submission))
 
-    async def record_async(self, submission: Submission) -> Outcome:
-        """The same, awaited."""
-        return await self.committer.submit_async(_with_key(submission))
+    def record_async(self, submission: Submission) -> AsyncFuture:
+        """The same, to be awaited. Giving up the wait does not take the command back."""
+        return self.committer.submit_async(_with_key(submission))
 
     def on_loop(self) -> AbstractContextManager[None]:
         """Inside, commands are recorded by the running event loop as far as nothing is waited for.

@@ -89,7 +89,7 @@ async def until(reached: Callable[[], object], what: str) -> None:
 
 
 def asked(alone: Ledger, submission: Submission) -> "asyncio.Task[Outcome]":
-    return asyncio.create_task(alone.record_async(submission))
+    return asyncio.ensure_future(alone.record_async(submission))
 
 
 def cut_off(database: Database) -> None:

@@ -5,18 +5,16 @@ from litestar import Response
 
 from api.generations.documents import Seen, generation_of
 from api.generations.requesting import Accepted
-from api.generations.seeing import see_again
 from api.http.about import note
 from api.http.often import Answer
 from api.http.schemas import Generation
-from api.services import Services
 from api.texts.i18n import Locale
 
 
-async def seen_now(services: Services, accepted: Accepted) -> Seen:
-    """The generation as it is: just asked for, or further on where it is an earlier one."""
+def seen_first(accepted: Accepted) -> Seen | None:
+    """The generation just asked for; None where it is an earlier one, which may be further on."""
     if accepted.available is None:
-        return await see_again(services, accepted.entry)
+        return None
     return Seen(request=accepted.entry, available=accepted.available)
 
 

@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from api.generations.accepted import answer_of, seen_now
+from api.generations.accepted import answer_of, seen_first
 from api.generations.asked import read_asked
 from api.generations.before import OPERATION
 from api.generations.documents import generation_of, generation_of_row
@@ -72,7 +72,7 @@ async def create(request: StrictRequest) -> Response[Generation]:
     accepted = await request_generation(services, caller, asked, key_id)
     wait = wait_seconds(request)
     if wait is None:
-        seen = await seen_now(services, accepted)
+        seen = seen_first(accepted) or await see_again(services, accepted.entry)
     else:
         seen = await wait_until_ended(services, accepted.entry, wait, request.receive)
     return answer_of(accepted, seen, request.locale, waited=wait)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from litestar import Response
 from litestar.types import Receive, Scope
 
-from api.generations.accepted import answer_of, seen_now
+from api.generations.accepted import answer_of, seen_first
 from api.generations.asked import INLINE_BYTES_MAX, Asked, read_json
 from api.generations.before import OPERATION
 from api.generations.entering import Asking, Entered
 from api.generations.requesting import Accepted, accept_offer
+from api.generations.seeing import see_again
 from api.http.auth import hash_of_key, known, let_in
 from api.http.bodies import keep_body, small_body
 from api.http.preferences import is_key
@@ -45,7 +46,8 @@ async def create_plainly(scope: Scope, receive: Receive) -> Response[Generation]
         keep_body(scope, body)
         return None
     locale = locale_of(headers.get(b"accept-language", b"").decode("latin-1"))
-    return answer_of(accepted, await seen_now(services, accepted), locale)
+    seen = seen_first(accepted) or await see_again(services, accepted.entry)
+    return answer_of(accepted, seen, locale)
 
 
 class _Credentials(NamedTuple):

@@ -80,6 +80,8 @@ class Directly:
             answer = self._exception_handlers[Exception]
             request = handler.resolve_request_class()(scope, receive, send)
             sending = answer(request, error).to_asgi_response(app=None, request=request)
+        if isinstance(sending, _Json) and sending.leaves_at_once(send):
+            return  # without a coroutine for it
         await sending(scope, receive, send)
 
 
@@ -132,19 +134,24 @@ class Answer(Response[Content]):
 
 class _Json:
     def __init__(self, response: Response[Any]) -> None:
-        self._response = response
+        self._headers = response.headers
+        self._status = response.status_code or 200
+        self._body = msgspec.json.encode(response.content)
+
+    def leaves_at_once(self, send: Send) -> bool:
+        """Whether it is sent, whole; otherwise it is to be called."""
+        if not isinstance(send, Answering):
+            return False
+        return send.send_json(self._status, self._headers, self._body)
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
-        response = self._response
-        status = response.status_code or 200
-        body = msgspec.json.encode(response.content)
-        if isinstance(send, Answering) and send.send_json(status, response.headers, body):
+        if self.leaves_at_once(send):
             return
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in response.headers.items()
+            for name, value in self._headers.items()
         ]
         headers.append((b"content-type", b"application/json"))
-        headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        headers.append((b"content-length", b"%d" % len(self._body)))
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
