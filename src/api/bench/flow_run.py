@@ -43,8 +43,8 @@ class Load(NamedTuple):
 class Sample(NamedTuple):
     """A look at it, `seconds` after the first generation was asked for.
 
-    `held` is what the worker works on, `in_flight` those of it whose calls the provider has not
-    answered.
+    `held` is what the worker works on, with what has ended and the view has not seen yet;
+    `in_flight` those of it whose calls the provider has not answered.
     """
 
     seconds: float
