@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Response, expect
 
 from browser import Visitor
-from generate_page import expect_balance, expect_done, make, tile
+from generate_page import button, choose, expect_balance, expect_done, make, tile
 from website import Website
 
 Visit = Callable[..., Visitor]
@@ -17,6 +17,10 @@ TIME_OF_AN_ANSWER = """async () => {
     await fetch('/v1/balance');
     return performance.now() - began;
 }"""
+
+
+def is_acceptance(response: Response) -> bool:
+    return response.request.method == "POST" and response.url.endswith("/v1/generations")
 
 
 @pytest.mark.alone
@@ -77,7 +81,12 @@ def test_many_tabs_and_generations_never_use_up_the_browsers_connections(
     pages = [visitor.page("/generate") for _ in range(3)]
     for page in pages:
         for _ in range(2):
-            make(page, slow)
+            choose(page, slow)
+            # What was asked for in the tabs before comes to light meanwhile, too.
+            with page.expect_response(is_acceptance) as accepted:
+                button(page).click()
+            made = page.locator(f'#tiles > li[data-generation="{accepted.value.json()["id"]}"]')
+            expect(made).to_have_count(1)
     for page in pages:  # all are under way, and whoever asks is answered
         assert page.evaluate(TIME_OF_AN_ANSWER) < SOON_MS
     for page in pages:

@@ -18,6 +18,7 @@ from api.bench.feeding import Feeder
 from api.bench.memory import pss_bytes
 from api.bench.processes import cpu_seconds, mintage, process, tree, until
 from ledger.embedded import EmbeddedPostgres
+from ledger.identity import ending_id
 
 SAMPLE_SECONDS = 0.5
 RAMP_SECONDS_MAX = 60.0
@@ -26,9 +27,9 @@ READY_SECONDS_MAX = 60.0
 OPEN_EACH = 1.25
 """As many generations are open as the worker takes at a time, and a quarter more that wait."""
 
-_HELD = """
-SELECT count(*) FROM generation_leases AS l JOIN generations AS g ON g.id = l.generation_id
-WHERE g.outcome IS NULL AND l.lease_until > clock_timestamp()"""
+_LEASED = "SELECT generation_id FROM generation_leases WHERE lease_until > clock_timestamp()"
+# The log tells what has ended; the view may not have seen it yet.
+_ENDED = "SELECT count(*) FROM ledger_events WHERE fact_id = ANY(%s)"
 
 
 class Load(NamedTuple):
@@ -43,8 +44,8 @@ class Load(NamedTuple):
 class Sample(NamedTuple):
     """A look at it, `seconds` after the first generation was asked for.
 
-    `held` is what the worker works on, with what has ended and the view has not seen yet;
-    `in_flight` those of it whose calls the provider has not answered.
+    `held` is what the worker works on, `in_flight` those of it whose calls the provider has not
+    answered.
     """
 
     seconds: float
@@ -171,15 +172,19 @@ class _Watching:
         # The server answers at once, unless the machine has no time for it either.
         with urllib.request.urlopen(self._gemini_url, timeout=30) as answer:  # noqa: S310 - ours
             in_flight = json.load(answer)["in_flight"]
-        row = self._connection.execute(_HELD).fetchone()
         sample = Sample(
             seconds=round(time.monotonic() - self._began, 3),
-            held=row[0] if row else 0,
+            held=self._held(),
             in_flight=in_flight,
             finished=self._feeder.succeeded,
             worker_bytes=pss_bytes(self._worker.pid),
         )
         self.samples.append(sample)
+
+    def _held(self) -> int:
+        endings = [ending_id(row[0]) for row in self._connection.execute(_LEASED)]
+        row = self._connection.execute(_ENDED, (endings,)).fetchone()
+        return len(endings) - (row[0] if row else 0)
 
 
 def _spent(pids: Mapping[str, int]) -> dict[str, float]:
