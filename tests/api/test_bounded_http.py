@@ -1,18 +1,16 @@
 """A head without end, or without haste, takes neither memory nor a connection for good."""
 
-import asyncio
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 
 import pytest
-import uvicorn
 
 from api.http import bounded_http
-from api.http.bounded_http import HEAD_BYTES_MAX, BoundedHttp
+from api.http.bounded_http import HEAD_BYTES_MAX
+from bare_server import connected_to
 
 BEGUN = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -32,19 +30,8 @@ async def echo_length(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 def connection() -> Iterator[socket.socket]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        echo_length, http=BoundedHttp, lifespan="off", log_config=None, access_log=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-    thread.start()
-    with socket.create_connection(listener.getsockname(), timeout=60) as client:
-        yield client
-    server.should_exit = True
-    thread.join(60)
-    listener.close()
-    assert not thread.is_alive()
+    with connected_to(echo_length) as connected:
+        yield connected
 
 
 def is_refused(client: socket.socket, piece: bytes) -> bool:

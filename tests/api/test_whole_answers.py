@@ -1,21 +1,19 @@
 """An answer that is whole leaves at once where it may, and is no other than ASGI's."""
 
-import asyncio
 import gc
 import http.client
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from api.http.answering import Answering
-from api.http.bounded_http import WHOLE, BoundedHttp, send_whole
+from api.http.bounded_http import WHOLE, send_whole
 from api_client import Api
+from bare_server import connected_to
 from ledger_running import wait_until
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n%s\r\n"
@@ -46,19 +44,8 @@ def server() -> Server:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[socket.socket]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        server, http=BoundedHttp, lifespan="off", log_config=None, access_log=False
-    )
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(running.serve([listener])), daemon=True)
-    thread.start()
-    with socket.create_connection(listener.getsockname(), timeout=60) as connected:
+    with connected_to(server) as connected:
         yield connected
-    running.should_exit = True
-    thread.join(60)
-    listener.close()
-    assert not thread.is_alive()
 
 
 def answer(client: socket.socket) -> http.client.HTTPResponse:
