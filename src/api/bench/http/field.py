@@ -49,12 +49,12 @@ class Field:
     def __init__(
         self,
         postgres: EmbeddedPostgres,
-        url: str,
+        urls: tuple[str, str],
         loader: Loader,
         sites: Sequence[Site],
     ) -> None:
         self._postgres = postgres
-        self._url = url
+        self._owner, self._application = urls
         self._loader = loader
         self._sites = sites
 
@@ -133,8 +133,10 @@ class Field:
 
     def _end_all(self) -> None:
         """An account keeps few open, as in use; and the tokens last."""
-        end_all(self._url)
-        with psycopg.connect(self._url) as connection:
+        # As the role that the API has, or another process would write than the one measured, and
+        # that would have every account to read again.
+        end_all(self._application)
+        with psycopg.connect(self._owner) as connection:
             crud_app.settle(connection)
 
 
@@ -153,7 +155,7 @@ def field(
             stack.enter_context(site(MINTAGE, application, folder, workers=workers, **limit)),
             *(stack.enter_context(site(name, owner, folder, workers=workers)) for name in OTHERS),
         ]
-        yield Field(postgres, owner, loader, sites)
+        yield Field(postgres, (owner, application), loader, sites)
 
 
 def rate_of(measured: Measured) -> float:
