@@ -2,11 +2,12 @@
 
 An account is current as of the last batch that touched it, unless another process wrote since.
 While this process writes alone, nothing is read at all; once the log's head has moved without us,
-every tail is, until it is ours again.
+every tail of a batch is, until it is ours again. Then only those accounts that others have written
+are still to be read, once: or all, where they were too many to tell.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ SNAPSHOT_EVERY = 500
 SNAPSHOT_COLD_MIN = 32
 """A cold account costs its tail, a row here, a row there; the next to load it shall be spared."""
 _NOWHERE = Head((-1, None))
+_SUSPECT = -1
+"""Before any head: another process has written since."""
 
 
 class _Cached(msgspec.Struct, frozen=True):
@@ -64,6 +67,11 @@ class AccountCache:
         self._cached.move_to_end(name)
         return cached.account
 
+    @property
+    def suspected_since(self) -> int | None:
+        """After which position others may have written what is cached; None where nothing is."""
+        return self.head.position if self._cached else None
+
     def suspects(self, accounts: dict[str, Account]) -> list[Account]:
         """Those that another process may have written, as far as is known before the lock."""
         if not self._alone:
@@ -75,14 +83,25 @@ class AccountCache:
         ]
 
     def missed(
-        self, head: int, accounts: dict[str, Account], suspected: Sequence[Account]
+        self,
+        head: int,
+        accounts: dict[str, Account],
+        suspected: Sequence[Account],
+        written: Collection[str] | None,
     ) -> list[Account]:
-        """The other accounts, if `head` shows that another process has written after all."""
+        """The other accounts, if `head` shows that another process has written after all.
+
+        `written` are the accounts that it wrote; None where that is not known.
+        """
         if head == self.head.position:
             self._alone = True
             return []
         self._alone = False
-        self._foreign_head = head
+        if written is None:
+            self._foreign_head = head
+        for name in written or ():
+            if cached := self._cached.get(name):
+                self._cached[name] = _Cached(cached.account, _SUSPECT)
         names = {account.account_id for account in suspected}
         return [account for name, account in accounts.items() if name not in names]
 
@@ -107,12 +126,20 @@ class AccountCache:
         while len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)
 
-    def retract(self, names: Iterable[str], *, head: Head) -> None:
-        """Take back what was kept of `names` since `head`: it was not written after all."""
-        for name in names:
-            self._cached.pop(name, None)
+    def restore(self, accounts: Mapping[str, Account], *, head: Head) -> None:
+        """Go back to `accounts`, as they were where the log ended at `head`: another has written.
+
+        They are everything that was kept since.
+        """
+        for name, account in accounts.items():
+            self._cached[name] = _Cached(account, head.position)
         self.head = head
         self._alone = False
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Load those anew."""
+        for name in names:
+            self._cached.pop(name, None)
 
     def forget(self) -> None:
         """Start cold: what was decided may not have been recorded, or more may have been."""

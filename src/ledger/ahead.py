@@ -7,6 +7,7 @@ checked so. A refusal therefore never stands in such a batch: it may be a repeti
 
 from typing import Generic, TypeVar
 
+from ledger.account import Account
 from ledger.accounts import AccountCache
 from ledger.batch import Batch, Outcome
 from ledger.clock import now_after
@@ -24,6 +25,8 @@ class Ahead(Generic[T]):
         self._accounts = accounts
         self.head = accounts.head
         self.batch = Batch(accounts.head.position, now_after(accounts.head.at), {}, {})
+        self.found: dict[str, Account] = {}
+        """The accounts as they were before it."""
         self.submissions: list[Submission] = []
         self.waiting: list[T] = []
         self.results: list[Outcome | LedgerError] = []
@@ -37,10 +40,11 @@ class Ahead(Generic[T]):
     def take(self, submission: Submission, waiting: T) -> bool:
         """Decide a command; False, with nothing taken in, where it has to be read for."""
         name = submission.command.account_id
-        account = self.batch.accounts.get(name) or self._accounts.current(name)
-        if account is None:
-            return False
-        self.batch.accounts[name] = account
+        if name not in self.found:
+            account = self._accounts.current(name)
+            if account is None:
+                return False
+            self.found[name] = self.batch.accounts[name] = account
         before = self.batch.terms
         self.batch.terms = before or submission.terms
         try:

@@ -27,6 +27,9 @@ _WRITERS_LOCK = 0x6D696E74616765  # "mintage"
 TAIL_MAX = 10_000
 """The most events by which one account is brought level in one query."""
 
+WRITTEN_MAX = 1_000
+"""The most events whose accounts are asked for, to know which others have not changed."""
+
 LOCK = f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"
 HEAD = "SELECT position, at FROM ledger_events ORDER BY position DESC LIMIT 1"
 # Without the time, which a verification may be unable to read.
@@ -47,6 +50,9 @@ WITH ids AS MATERIALIZED (SELECT string_to_array({}, ',')::uuid[] AS list)
 SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.key_id = ANY(ids.list)
 UNION ALL
 SELECT row_to_json(e)::text FROM ids, ledger_events AS e WHERE e.fact_id = ANY(ids.list)"""
+WRITTEN = f"""
+SELECT account_id FROM ledger_events WHERE position > {{}}
+ORDER BY position LIMIT {WRITTEN_MAX + 1}"""  # noqa: S608 - a constant
 NOTIFY = f"NOTIFY {CHANNEL}"
 
 

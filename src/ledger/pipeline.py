@@ -260,7 +260,7 @@ class Pipeline:
         since, self._ahead = self._ahead, None
         self._slow = [*(since.waiting if since else ()), *self._slow]
         waiting = [each for ahead in failed for each in ahead.waiting]
-        self.job = Job(waiting, lambda: self._recording.retry(failed, since, error))
+        self.job = Job(waiting, lambda: self._recording.retry(failed, error))
 
     def _answer(self, batch: Sequence[Waiting], results: Sequence[Result]) -> None:
         replies = tell(batch, results, self._here)

@@ -101,17 +101,11 @@ class Recording:
         self.answers.check()
         _count(ahead.submissions, ahead.results, time.perf_counter() - ahead.sent_at)
 
-    def retry(
-        self, failed: "Sequence[Ahead[Any]]", since: "Ahead[Any] | None", error: BaseException
-    ) -> list[Result]:
-        """Record by reading what could not be written ahead, because of the first of it.
-
-        `since` stood on it, and is void.
-        """
+    def retry(self, failed: "Sequence[Ahead[Any]]", error: BaseException) -> list[Result]:
+        """Record by reading what could not be written ahead, because of the first of it."""
         if guessed := _guessed(error):  # so none of it is in the log, for it stood on the first
-            names = {name for each in failed for name in each.batch.accounts}
-            names.update(since.batch.accounts if since else ())
-            self._accounts.retract(names, head=failed[0].head)
+            found = {name: a for each in reversed(failed) for name, a in each.found.items()}
+            self._accounts.restore(found, head=failed[0].head)
             if self._session:
                 with contextlib.suppress(psycopg.Error):  # the next attempt meets it again
                     self._session.roll_back()
@@ -204,14 +198,15 @@ class Recording:
             known=_ids_to_look_up(submissions, again=again),
             behind=stale,
             with_terms=any(submission.terms for submission in submissions),
+            since=self._accounts.suspected_since,
         )
         snapshots.follow_all(accounts, opened.tail)
-        missed = self._accounts.missed(opened.head.position, accounts, stale)
+        missed = self._accounts.missed(opened.head.position, accounts, stale, opened.written)
         snapshots.follow_all(accounts, session.tails(missed))
         if far := snapshots.cut_off((*stale, *missed), accounts):
             # Others have written more than is read under the lock: they are loaded as cold ones.
             session.roll_back()
-            self._accounts.retract([a.account_id for a in far], head=self._accounts.head)
+            self._accounts.drop(account.account_id for account in far)
             return self._write(submissions, again=again)
         found = opened.known + session.known(_late_ids(submissions, accounts))
         known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}

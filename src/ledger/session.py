@@ -40,6 +40,7 @@ SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 {_prepared("ledger_known", ["text"], log.KNOWN)};
 {_prepared("ledger_tails", ["text", "text"], log.TAILS)};
+{_prepared("ledger_written", ["bigint"], log.WRITTEN)};
 {_prepared("ledger_append", appending.TYPES, appending.APPEND)};
 {_prepared("ledger_append_alone", appending.ALONE_TYPES, appending.APPEND_ALONE)};
 {_prepared("ledger_append_next", appending.NEXT_TYPES, appending.APPEND_NEXT)};
@@ -56,6 +57,8 @@ class Opened(NamedTuple):
     terms: UUID | None
     known: list[Entry]
     tail: list[Entry]
+    written: set[str] | None
+    """Whose events came since, where that was asked for and is not too many to tell."""
 
 
 class Session:
@@ -81,12 +84,19 @@ class Session:
         """To what was sent; once one has come without an error, that is durable."""
 
     def open(
-        self, *, known: Sequence[UUID], behind: Sequence[Account], with_terms: bool = False
+        self,
+        *,
+        known: Sequence[UUID],
+        behind: Sequence[Account],
+        with_terms: bool = False,
+        since: int | None = None,
     ) -> Opened:
         """Begin, take the writers' lock, and read what is asked for with the log's head."""
         statements = ["BEGIN", log.LOCK, log.HEAD, terms.CURRENT if with_terms else ""]
         lists = [self._known(known), self._tails(behind)]
-        cursor = self.connection.execute(";".join(filter(None, statements + lists)).encode())
+        written = "" if since is None else self._quoted("EXECUTE ledger_written(%s)", since)
+        message = ";".join(filter(None, [*statements, *lists, written]))
+        cursor = self.connection.execute(message.encode())
         cursor.nextset()
         cursor.nextset()
         head = log.Head(cursor.fetchone())
@@ -94,7 +104,8 @@ class Session:
         if with_terms:
             cursor.nextset()
             current = (cursor.fetchone() or (None,))[0]
-        return Opened(head, current, *(_next_set(cursor) if each else [] for each in lists))
+        found, tail = (_next_set(cursor) if each else [] for each in lists)
+        return Opened(head, current, found, tail, _written(cursor) if written else None)
 
     def known(self, ids: Sequence[UUID]) -> list[Entry]:
         """Entries whose key id or fact id is among `ids`."""
@@ -165,6 +176,12 @@ class Session:
 
     def _quoted(self, statement: str, *parameters: Any) -> str:
         return ClientCursor(self.connection).mogrify(statement.encode(), parameters)
+
+
+def _written(cursor: psycopg.Cursor[Any]) -> set[str] | None:
+    cursor.nextset()
+    rows = cursor.fetchall()
+    return {name for (name,) in rows} if len(rows) <= log.WRITTEN_MAX else None
 
 
 def _next_set(cursor: psycopg.Cursor[Any]) -> list[Entry]:

@@ -1,18 +1,24 @@
 """What was decided ahead stands on the batch before it, and falls with it."""
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from unittest.mock import Mock, patch
 
 import psycopg
 import structlog
 
 import databases
+from ledger import snapshots
 from ledger.batch import Outcome
 from ledger.commands import GrantTokens, OpenAccount, Submission
 from ledger.identity import input_hash, key_id
 from ledger.ledger import Ledger
-from ledger.log import TAIL_MAX
+from ledger.log import TAIL_MAX, WRITTEN_MAX
+from ledger.recording import Recording
+from ledger.session import Session
 from ledger_running import wait_until, writers_locked
 
 KEY = key_id("ann", "grant", "one")
@@ -116,3 +122,66 @@ def test_an_account_that_others_have_taken_far_is_loaded_anew(database: database
             outcome = ledger.record(grant(5))
         assert outcome.settled == 100 + 7 + 1 + 2 + TAIL_MAX + 1 + 5
         assert logs == []
+
+
+ACCOUNTS = ("ann", "bob", "cid")
+
+
+def to(account_id: str) -> Submission:
+    command = GrantTokens(account_id=account_id, amount=1, reason="promo")
+    return Submission(command=command, actor="test")
+
+
+def in_memory(ledger: Ledger) -> None:
+    """They are open, and it knows that it writes alone."""
+    for name in ACCOUNTS:
+        opening = OpenAccount(account_id=name, is_member=False, tokens=100)
+        ledger.record(Submission(command=opening, actor="test"))
+    ledger.record(to("ann"))
+
+
+@contextmanager
+def reading() -> Iterator[Mock]:
+    """Inside, batches are read for as often as the mock is called, and none turns out stale."""
+    with (
+        patch.object(Session, "open", autospec=True, side_effect=Session.open) as read,
+        patch.object(Recording, "retry", side_effect=AssertionError("decided on what is not so")),
+    ):
+        yield read
+
+
+def test_an_account_that_others_have_not_written_is_not_read_again(
+    database: databases.Database,
+) -> None:
+    with Ledger(database.url) as ledger, Ledger(database.url) as other:
+        in_memory(ledger)
+        other.record(to("bob"))
+        with patch.object(snapshots, "load", side_effect=AssertionError("loaded anew")):
+            for _ in range(2):  # the first meets what the other has written, the second no more
+                ledger.record(to("ann"))
+        with reading() as read:
+            assert ledger.record(to("cid")).settled == 101
+            assert ledger.record(to("ann")).settled == 104
+            assert read.call_count == 0
+            assert ledger.record(to("bob")).settled == 102
+            assert read.call_count == 1
+            assert ledger.record(to("bob")).settled == 103
+            assert read.call_count == 1
+
+
+def test_where_others_have_written_too_much_to_tell_every_account_is_read_again(
+    database: databases.Database,
+) -> None:
+    async def write_on(other: Ledger) -> None:
+        await asyncio.gather(*(other.record_async(to("bob")) for _ in range(WRITTEN_MAX + 1)))
+
+    with Ledger(database.url) as ledger, Ledger(database.url) as other:
+        in_memory(ledger)
+        asyncio.run(write_on(other))
+        other.record(to("cid"))
+        for _ in range(2):
+            ledger.record(to("ann"))
+        with reading() as read:
+            assert ledger.record(to("cid")).settled == 102
+            assert ledger.record(to("bob")).settled == 100 + WRITTEN_MAX + 2
+            assert read.call_count == 2

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from api.bench import peers, work
+from api.bench.beside import BesideAnother
 from api.bench.callers import Run
 from api.bench.copying import Copying
 from api.bench.crud import Crud
@@ -11,7 +12,7 @@ from api.bench.emmett import Emmett
 from api.bench.eventsource import EventSource
 from api.bench.library import PlainLibrary
 from api.bench.message_db import MessageDb
-from api.bench.ours import GroupCommitter
+from api.bench.ours import Warmed
 from api.bench.pgbench import PgBenchCrud, PgBenchInsert
 from ledger.embedded import EmbeddedPostgres
 
@@ -42,22 +43,17 @@ class Way(NamedTuple):
     needs: peers.Needed | None = None
 
 
-class _Warmed(GroupCommitter):
-    """Knows each account as it is now, whoever has written since."""
-
-    def measure(self, pick: work.PickAccount, *, callers: int, seconds: float) -> Run:
-        self.spend(work.account_ids())
-        return super().measure(pick, callers=callers, seconds=seconds)
-
-
-def _ours(postgres: EmbeddedPostgres) -> GroupCommitter:
-    ours = _Warmed(postgres.migration_database_url)
+def _ours(postgres: EmbeddedPostgres) -> Warmed:
+    ours = Warmed(postgres.migration_database_url)
     ours.open(work.account_ids())
     return ours
 
 
 WAYS: Mapping[str, Way] = {
     OURS: Way(_ours, spread=True),
+    f"{OURS} beside another": Way(
+        lambda postgres: BesideAnother(postgres.migration_database_url), spread=True
+    ),
     "CRUD": Way(lambda postgres: Crud(postgres.migration_database_url), spread=True),
     "CRUD in pgbench": Way(PgBenchCrud, spread=True),
     "eventsourcing": Way(lambda postgres: PlainLibrary(postgres.migration_database_url)),
