@@ -104,6 +104,8 @@ class Recording:
     def retry(self, failed: "Sequence[Ahead[Any]]", error: BaseException) -> list[Result]:
         """Record by reading what could not be written ahead, because of the first of it."""
         if guessed := _guessed(error):  # so none of it is in the log, for it stood on the first
+            # As the first found them: the second found what the first had decided, which is not in
+            # the log, and an account that is newer than the log would leave a gap in its versions.
             found = {name: a for each in reversed(failed) for name, a in each.found.items()}
             self._accounts.restore(found, head=failed[0].head)
             if self._session:

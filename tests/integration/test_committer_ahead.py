@@ -8,13 +8,15 @@ from functools import partial
 from unittest.mock import Mock, patch
 
 import psycopg
+import pytest
 import structlog
 
 import databases
 from ledger import snapshots
 from ledger.batch import Outcome
-from ledger.commands import GrantTokens, OpenAccount, Submission
-from ledger.identity import input_hash, key_id
+from ledger.commands import GrantTokens, OpenAccount, RevokeTokens, Submission
+from ledger.errors import InsufficientTokensError
+from ledger.identity import input_hash, key_id, new_id
 from ledger.ledger import Ledger
 from ledger.log import TAIL_MAX, WRITTEN_MAX
 from ledger.recording import Recording
@@ -185,3 +187,22 @@ def test_where_others_have_written_too_much_to_tell_every_account_is_read_again(
             assert ledger.record(to("cid")).settled == 102
             assert ledger.record(to("bob")).settled == 100 + WRITTEN_MAX + 2
             assert read.call_count == 2
+
+
+def off(account_id: str, amount: int) -> Submission:
+    command = RevokeTokens(account_id=account_id, amount=amount, note_id=new_id())
+    return Submission(command=command, actor="test")
+
+
+def test_a_refusal_stands_on_what_others_have_written(database: databases.Database) -> None:
+    """It writes no row, so no constraint would tell."""
+    with Ledger(database.url) as ledger, Ledger(database.url) as other:
+        in_memory(ledger)
+        other.record(to("bob"))
+        other.record(off("cid", 50))
+        for _ in range(2):
+            ledger.record(to("ann"))
+        with pytest.raises(InsufficientTokensError) as refused:
+            ledger.record(off("cid", 60))
+        assert refused.value.available == 50
+        assert ledger.record(off("bob", 101)).settled == 0
