@@ -7,7 +7,8 @@ are still to be read, once: or all, where they were too many to tell.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -23,21 +24,25 @@ SNAPSHOT_COLD_MIN = 32
 """A cold account costs its tail, a row here, a row there; the next to load it shall be spared."""
 _NOWHERE = Head((-1, None))
 _SUSPECT = -1
-"""Before any head: another process has written since."""
 
 
 class _Cached(msgspec.Struct, frozen=True):
     account: Account
-    position: int  # the log's head when this was current
+    position: int  # the log's head when this was current; _SUSPECT where another has written since
 
 
 class AccountCache:
-    """Least recently used accounts fall out. For one thread."""
+    """Least recently used accounts fall out. For one thread.
+
+    Whenever no other process is known to write, each account from `_suspect_before` on is as it is
+    where the log ends at `head`. What is refused rests on that: it writes no row, and so meets no
+    constraint.
+    """
 
     def __init__(self) -> None:
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
         self.head = _NOWHERE
-        self._foreign_head = 0
+        self._suspect_before = 0  # never falls, and is more than _SUSPECT
         self._alone = False
 
     def take(self, connection: psycopg.Connection[Any], names: Iterable[str]) -> dict[str, Account]:
@@ -62,14 +67,14 @@ class AccountCache:
     def current(self, name: str) -> Account | None:
         """The account as of `head`, or None where it has to be read first."""
         cached = self._cached.get(name)
-        if not self._alone or cached is None or cached.position < self._foreign_head:
+        if not self._alone or cached is None or cached.position < self._suspect_before:
             return None
         self._cached.move_to_end(name)
         return cached.account
 
     @property
-    def suspected_since(self) -> int | None:
-        """After which position others may have written what is cached; None where nothing is."""
+    def known_to(self) -> int | None:
+        """Up to where others' events are accounted for; None where nothing is kept."""
         return self.head.position if self._cached else None
 
     def suspects(self, accounts: dict[str, Account]) -> list[Account]:
@@ -79,7 +84,7 @@ class AccountCache:
         return [
             account
             for name, account in accounts.items()
-            if (cached := self._cached.get(name)) is None or cached.position < self._foreign_head
+            if (cached := self._cached.get(name)) is None or cached.position < self._suspect_before
         ]
 
     def missed(
@@ -87,23 +92,24 @@ class AccountCache:
         head: int,
         accounts: dict[str, Account],
         suspected: Sequence[Account],
-        written: Collection[str] | None,
+        written: AbstractSet[str] | None,
     ) -> list[Account]:
-        """The other accounts, if `head` shows that another process has written after all.
+        """Take in that the log ends at `head`; returns whose tails are still to be read.
 
-        `written` are the accounts that it wrote; None where that is not known.
+        Of `accounts` none of the `suspected`, whose were, and of the others those that another
+        process has `written`; all, where that is None.
         """
         if head == self.head.position:
             self._alone = True
             return []
         self._alone = False
         if written is None:
-            self._foreign_head = head
-        for name in written or ():
-            if cached := self._cached.get(name):
-                self._cached[name] = _Cached(cached.account, _SUSPECT)
+            self._suspect_before, written = head, accounts.keys()
+        else:
+            for name in written & self._cached.keys():
+                self._cached[name] = _Cached(self._cached[name].account, _SUSPECT)
         names = {account.account_id for account in suspected}
-        return [account for name, account in accounts.items() if name not in names]
+        return [a for name, a in accounts.items() if name in written and name not in names]
 
     def snapshots_due(self, accounts: dict[str, Account]) -> list[Account]:
         """Accounts that have crossed a multiple of `SNAPSHOT_EVERY` versions since cached.
@@ -127,9 +133,9 @@ class AccountCache:
             self._cached.popitem(last=False)
 
     def restore(self, accounts: Mapping[str, Account], *, head: Head) -> None:
-        """Go back to `accounts`, as they were where the log ended at `head`: another has written.
+        """Go back to where the log ended at `head`: what was kept since is not in it.
 
-        They are everything that was kept since.
+        `accounts` are all that was kept since, as they were there.
         """
         for name, account in accounts.items():
             self._cached[name] = _Cached(account, head.position)
@@ -137,7 +143,7 @@ class AccountCache:
         self._alone = False
 
     def drop(self, names: Iterable[str]) -> None:
-        """Load those anew."""
+        """Forget those: they are loaded when they are next taken."""
         for name in names:
             self._cached.pop(name, None)
 

@@ -25,8 +25,8 @@ class Ahead(Generic[T]):
         self._accounts = accounts
         self.head = accounts.head
         self.batch = Batch(accounts.head.position, now_after(accounts.head.at), {}, {})
-        self.found: dict[str, Account] = {}
-        """The accounts as they were before it."""
+        self.originals: dict[str, Account] = {}
+        """The accounts that were looked at, as they were before it."""
         self.submissions: list[Submission] = []
         self.waiting: list[T] = []
         self.results: list[Outcome | LedgerError] = []
@@ -40,11 +40,11 @@ class Ahead(Generic[T]):
     def take(self, submission: Submission, waiting: T) -> bool:
         """Decide a command; False, with nothing taken in, where it has to be read for."""
         name = submission.command.account_id
-        if name not in self.found:
+        if name not in self.originals:
             account = self._accounts.current(name)
             if account is None:
                 return False
-            self.found[name] = self.batch.accounts[name] = account
+            self.originals[name] = self.batch.accounts[name] = account
         before = self.batch.terms
         self.batch.terms = before or submission.terms
         try:

@@ -106,11 +106,15 @@ class Recording:
         if guessed := _guessed(error):  # so none of it is in the log, for it stood on the first
             # As the first found them: the second found what the first had decided, which is not in
             # the log, and an account that is newer than the log would leave a gap in its versions.
-            found = {name: a for each in reversed(failed) for name, a in each.found.items()}
-            self._accounts.restore(found, head=failed[0].head)
+            originals: dict[str, Account] = {}
+            for each in reversed(failed):
+                originals |= each.originals
+            self._accounts.restore(originals, head=failed[0].head)
             if self._session:
                 with contextlib.suppress(psycopg.Error):  # the next attempt meets it again
                     self._session.roll_back()
+                    if self._session.is_far_past(failed[0].head):
+                        self._accounts.drop(originals)
         else:
             _log.warning("batch not written", error=type(error).__name__)
             metrics.LOST_CONNECTIONS.inc(isinstance(error, psycopg.OperationalError))
@@ -200,7 +204,7 @@ class Recording:
             known=_ids_to_look_up(submissions, again=again),
             behind=stale,
             with_terms=any(submission.terms for submission in submissions),
-            since=self._accounts.suspected_since,
+            since=self._accounts.known_to,
         )
         snapshots.follow_all(accounts, opened.tail)
         missed = self._accounts.missed(opened.head.position, accounts, stale, opened.written)

@@ -40,7 +40,7 @@ SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 {_prepared("ledger_known", ["text"], log.KNOWN)};
 {_prepared("ledger_tails", ["text", "text"], log.TAILS)};
-{_prepared("ledger_written", ["bigint"], log.WRITTEN)};
+{_prepared("ledger_written", ["bigint", "bigint"], log.WRITTEN)};
 {_prepared("ledger_append", appending.TYPES, appending.APPEND)};
 {_prepared("ledger_append_alone", appending.ALONE_TYPES, appending.APPEND_ALONE)};
 {_prepared("ledger_append_next", appending.NEXT_TYPES, appending.APPEND_NEXT)};
@@ -58,7 +58,7 @@ class Opened(NamedTuple):
     known: list[Entry]
     tail: list[Entry]
     written: set[str] | None
-    """Whose events came since, where that was asked for and is not too many to tell."""
+    """Whose events came after `since`; None where none was given, or they are too many to tell."""
 
 
 class Session:
@@ -94,7 +94,9 @@ class Session:
         """Begin, take the writers' lock, and read what is asked for with the log's head."""
         statements = ["BEGIN", log.LOCK, log.HEAD, terms.CURRENT if with_terms else ""]
         lists = [self._known(known), self._tails(behind)]
-        written = "" if since is None else self._quoted("EXECUTE ledger_written(%s)", since)
+        written = (
+            "" if since is None else self._quoted("EXECUTE ledger_written(%s, %s)", since, since)
+        )
         message = ";".join(filter(None, [*statements, *lists, written]))
         cursor = self.connection.execute(message.encode())
         cursor.nextset()
@@ -105,7 +107,9 @@ class Session:
             cursor.nextset()
             current = (cursor.fetchone() or (None,))[0]
         found, tail = (_next_set(cursor) if each else [] for each in lists)
-        return Opened(head, current, found, tail, _written(cursor) if written else None)
+        names = _next_names(cursor) if written else set()
+        told = since is not None and 0 <= head.position - since <= log.WRITTEN_MAX
+        return Opened(head, current, found, tail, names if told else None)
 
     def known(self, ids: Sequence[UUID]) -> list[Entry]:
         """Entries whose key id or fact id is among `ids`."""
@@ -159,6 +163,13 @@ class Session:
         self.answers.drain()
         self.connection.execute(b"ROLLBACK")
 
+    def is_far_past(self, head: log.Head) -> bool:
+        """Whether the log has gone on so far that accounts are sooner loaded than brought level.
+
+        They are loaded before the writers' lock is taken, and brought level under it.
+        """
+        return log.select_head(self.connection) > head.position + log.WRITTEN_MAX
+
     def close(self) -> None:
         """Give the connection up, with whatever it had open."""
         with contextlib.suppress(psycopg.Error):
@@ -178,10 +189,9 @@ class Session:
         return ClientCursor(self.connection).mogrify(statement.encode(), parameters)
 
 
-def _written(cursor: psycopg.Cursor[Any]) -> set[str] | None:
+def _next_names(cursor: psycopg.Cursor[Any]) -> set[str]:
     cursor.nextset()
-    rows = cursor.fetchall()
-    return {name for (name,) in rows} if len(rows) <= log.WRITTEN_MAX else None
+    return {name for (name,) in cursor}
 
 
 def _next_set(cursor: psycopg.Cursor[Any]) -> list[Entry]:

@@ -189,6 +189,42 @@ def test_where_others_have_written_too_much_to_tell_every_account_is_read_again(
             assert read.call_count == 2
 
 
+def test_what_others_have_taken_far_is_loaded_before_the_lock_and_not_read_under_it(
+    database: databases.Database,
+) -> None:
+    async def write_on(other: Ledger, many: int) -> None:
+        await asyncio.gather(*(other.record_async(to("ann")) for _ in range(many)))
+
+    with Ledger(database.url) as ledger, Ledger(database.url) as other:
+        in_memory(ledger)
+        for many, loads in ((WRITTEN_MAX, 0), (WRITTEN_MAX + 1, 1)):
+            before = ledger.account("ann").settled
+            asyncio.run(write_on(other, many))
+            with patch.object(snapshots, "load", wraps=snapshots.load) as load:
+                assert ledger.record(to("ann")).settled == before + many + 1
+                assert load.call_count == loads
+            ledger.record(to("ann"))  # and so it knows that it writes alone
+
+
+def test_only_what_others_have_written_is_brought_level_under_the_lock(
+    database: databases.Database,
+) -> None:
+    async def together(ledger: Ledger) -> list[Outcome]:
+        opening = OpenAccount(account_id="dan", is_member=False, tokens=100)
+        asked = [Submission(command=opening, actor="test"), to("ann"), to("bob")]
+        return await asyncio.gather(*map(ledger.record_async, asked))
+
+    with Ledger(database.url) as ledger, Ledger(database.url) as other:
+        in_memory(ledger)
+        other.record(to("bob"))
+        with patch.object(Session, "tails", autospec=True, side_effect=Session.tails) as tails:
+            assert [each.settled for each in asyncio.run(together(ledger))] == [100, 102, 102]
+            other.record(to("bob"))  # by now that is expected, and asked for with the rest
+            assert ledger.record(to("bob")).settled == 104
+        read = [[account.account_id for account in call.args[1]] for call in tails.call_args_list]
+        assert read == [["bob"], [], []]  # between ours the other one's
+
+
 def off(account_id: str, amount: int) -> Submission:
     command = RevokeTokens(account_id=account_id, amount=amount, note_id=new_id())
     return Submission(command=command, actor="test")

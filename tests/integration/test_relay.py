@@ -116,6 +116,12 @@ def is_guest(ledger: Ledger) -> bool:
     return relay is not None and relay._guest is not None and relay._guest.is_welcome
 
 
+def may_look(ledger: Ledger) -> bool:
+    """Whether it may look for a hub with its next command, had it none."""
+    relay = ledger.committer._pipeline._relay
+    return relay is not None and time.monotonic() >= relay._try_at
+
+
 def owed(ledger: Ledger) -> int:
     """How many of its commands a guest has handed to the hub and not heard of."""
     relay = ledger.committer._pipeline._relay
@@ -221,6 +227,8 @@ def test_a_hub_that_is_killed_loses_and_doubles_nothing(database: Database) -> N
                 process.send_signal(signal.SIGKILL)
                 process.wait(WAIT_SECONDS_MAX)
             results = [result for each in working for result in each.result(WAIT_SECONDS_MAX)]
+            # Who came while the dead one's place was still taken looks again a little later.
+            wait_until(lambda: may_look(one) and may_look(two), "the time to look again")
             one.record(plain(request(1, new_id())))
             two.record(plain(request(1, new_id())))
             # One of the two listens now, and writes for the other.

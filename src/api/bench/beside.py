@@ -1,7 +1,11 @@
-"""Our ledger while somebody else writes now and then: a second host, or support."""
+"""Our ledger while somebody else writes now and then: a second host, or support.
+
+That other is a ledger with a connection of its own, in a thread of the same process.
+"""
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from api.bench import work
@@ -39,10 +43,10 @@ class BesideAnother(Warmed):
                 command = GrantTokens(account_id=pick(), amount=1, reason="promo")
                 self._other.record(Submission(command=command, actor="another"))
 
-        thread = threading.Thread(target=write, name="another writer", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        with ThreadPoolExecutor(1) as thread:
+            writing = thread.submit(write)
+            try:
+                yield
+            finally:
+                ended.set()
+            writing.result()  # or nobody was beside us

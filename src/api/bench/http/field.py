@@ -49,12 +49,12 @@ class Field:
     def __init__(
         self,
         postgres: EmbeddedPostgres,
-        urls: tuple[str, str],
+        database: str,
         loader: Loader,
         sites: Sequence[Site],
     ) -> None:
         self._postgres = postgres
-        self._owner, self._application = urls
+        self._owner, self._application = _urls(postgres, database)
         self._loader = loader
         self._sites = sites
 
@@ -148,14 +148,19 @@ def field(
     database = f"bench_{workers}"
     with psycopg.connect(postgres.superuser_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {database} TEMPLATE mintage".encode())
-    owner, application = (postgres.url(role, database) for role in ("mintage_owner", "mintage_app"))
+    owner, application = _urls(postgres, database)
     with ExitStack() as stack:
         limit = {"RATE_LIMIT_GENERATIONS_PER_MINUTE": RATE_PER_MINUTE}
         sites = [
             stack.enter_context(site(MINTAGE, application, folder, workers=workers, **limit)),
             *(stack.enter_context(site(name, owner, folder, workers=workers)) for name in OTHERS),
         ]
-        yield Field(postgres, (owner, application), loader, sites)
+        yield Field(postgres, database, loader, sites)
+
+
+def _urls(postgres: EmbeddedPostgres, database: str) -> tuple[str, str]:
+    """The owner's, and that of the role which the API has."""
+    return postgres.url("mintage_owner", database), postgres.url("mintage_app", database)
 
 
 def rate_of(measured: Measured) -> float:
