@@ -12,6 +12,7 @@ from website import Website
 
 Visit = Callable[..., Visitor]
 SOON_MS = 2_000
+A_GENERATION = "/v1/generations/*-*"
 TIME_OF_AN_ANSWER = """async () => {
     const began = performance.now();
     await fetch('/v1/balance');
@@ -44,6 +45,30 @@ def test_what_is_asked_for_in_one_tab_has_a_tile_in_the_other(visit: Visit, site
     expect(second.locator("#none-yet")).to_be_visible()
     make(first, slow)
     expect(second.locator("#tiles h3")).to_have_text("同行")
+    expect_done(second.locator("#tiles > li"))
+
+
+def test_what_ended_elsewhere_hides_nothing_that_was_asked_for_there_since(
+    visit: Visit, site: Website
+) -> None:
+    slow = site.prompt("相继", "[mock:delay:1500]")
+    visitor = visit(site.account(tokens=40))
+    first, second = visitor.page("/generate"), visitor.page()
+    # This page hears of no generation by itself: as much stays held by its tiles as by the account.
+    second.route(f"**{A_GENERATION}**", lambda route: route.abort())
+    second.goto("/generate")
+    for made in (1, 2):
+        expect_done(make(first, slow))
+        expect(second.locator("#tiles > li")).to_have_count(made)
+    expect_done(tile(second))
+
+
+def test_where_the_list_did_not_come_it_is_asked_for_again(visit: Visit, site: Website) -> None:
+    visitor = visit(site.account(tokens=40))
+    first, second = visitor.page("/generate"), visitor.page("/generate")
+    expect(second.locator("#none-yet")).to_be_visible()
+    second.route("**/v1/generations?*", lambda route: route.abort(), times=1)
+    expect_done(make(first, "dreamy-forest"))
     expect_done(second.locator("#tiles > li"))
 
 

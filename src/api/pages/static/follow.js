@@ -8,7 +8,8 @@ const ENDED = ["succeeded", "failed", "canceled"];
 
 export const hasEnded = (generation) => ENDED.includes(generation.status);
 
-// Calls `onStep(step)` as the server moves and `onEnd(generation)` once. Returns a way to look now.
+// Calls `onStep(step)` as the server moves and `onEnd(generation)` once. Returns `look`, to ask now,
+// and `hear`, for what the server has said of it elsewhere.
 export function follow(generation, { onStep, onEnd }) {
   let source = null;
   let heardAt = 0;
@@ -26,7 +27,11 @@ export function follow(generation, { onStep, onEnd }) {
   async function look() {
     if (ended) return;
     const document = await ask(generation.urls.self).catch(() => null);
-    if (!document || ended) return;
+    if (document) hear(document);
+  }
+
+  function hear(document) {
+    if (ended) return;
     if (hasEnded(document)) end(document);
     else onStep(document.step);
   }
@@ -69,7 +74,7 @@ export function follow(generation, { onStep, onEnd }) {
   }
 
   onStep(generation.step);
-  return look;
+  return { look, hear };
 }
 
 function takeSlot(number, use) {

@@ -4,11 +4,13 @@ import { press, unanswered } from "./press.js";
 import { clearReference, reference, setReference } from "./reference.js";
 import { ask, isRefusal, Problem } from "./server.js";
 import { text } from "./texts.js";
-import { clearEnded, heldByShown, sayNone, showTile } from "./tiles.js";
+import { clearEnded, sayNone, showTile } from "./tiles.js";
 import { toast } from "./toast.js";
 
 const RECENT = 8;
 const CLEARED = "mintage-cleared";
+const SETTLE_SECONDS = 0.25;
+const RETRY_SECONDS = 5;
 const form = document.getElementById("asking");
 const button = document.getElementById("go");
 const why = document.getElementById("why");
@@ -17,6 +19,8 @@ const costPreview = form.querySelector('[data-testid="cost-preview"]');
 const balanceAfter = form.querySelector('[data-testid="balance-after"]');
 const files = new Map();
 let sending = false;
+let listedAt = -1;
+let adopting = null;
 
 const cardOf = (promptId) => form.querySelector(`[data-prompt-id="${CSS.escape(promptId)}"]`);
 
@@ -122,16 +126,26 @@ async function fetchReference(generation) {
 
 async function load() {
   const cleared = Number(sessionStorage.getItem(CLEARED) ?? 0);
+  const { position } = current();
   const { items } = await ask(`/v1/generations?limit=${RECENT}`);
+  // What is being sent becomes a tile by its own answer.
+  if (sending) return;
   for (const generation of items) {
     if (!generation.ended_at || generation.position > cleared) showTile(generation, { again });
   }
   sayNone();
+  listedAt = position;
 }
 
-// Where more is held than by the tiles here, something was asked for in another place.
-function adopt() {
-  if (!sending && current().held > heldByShown()) load().catch(() => {});
+// Whatever has moved the balance may have happened in another place: the list tells. Amounts do not:
+// what has ended there and what was asked for there since may hold as much.
+function adopt(seconds = SETTLE_SECONDS) {
+  if (sending || listedAt >= current().position) return;
+  adopting ??= setTimeout(async () => {
+    const pause = await load().then(() => SETTLE_SECONDS, () => RETRY_SECONDS);
+    adopting = null;
+    adopt(pause);
+  }, seconds * 1000);
 }
 
 form.addEventListener("input", () => {
@@ -167,9 +181,11 @@ onBalance(() => {
 });
 show();
 
-load().catch((error) => {
-  if (!(error instanceof Problem && error.status === 401)) toast(text("unreachable"));
-});
+load()
+  .catch((error) => {
+    if (!(error instanceof Problem && error.status === 401)) toast(text("unreachable"));
+  })
+  .then(() => adopt(RETRY_SECONDS));
 const cutOff = unanswered();
 if (cutOff === null) refused.textContent = text("unconfirmed");
 else if (cutOff) become(cutOff, null);

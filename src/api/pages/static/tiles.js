@@ -12,9 +12,13 @@ const said = document.getElementById("said");
 const view = document.getElementById("view");
 const shown = new Map();
 
-// Show it, the newest first; `again` is called with it where the same is wanted once more.
+// Show it, the newest first, or what has become of it where it is here; `again` is called with it
+// where the same is wanted once more.
 export function showTile(generation, { again, isNew = false }) {
-  if (shown.has(generation.id)) return;
+  if (shown.has(generation.id)) {
+    shown.get(generation.id).hear?.(generation);
+    return;
+  }
   const tile = document.getElementById("tile").content.firstElementChild.cloneNode(true);
   const part = (name) => tile.querySelector(`[data-part="${name}"]`);
   shown.set(generation.id, { tile, generation });
@@ -68,7 +72,8 @@ export function showTile(generation, { again, isNew = false }) {
     end(generation);
     return;
   }
-  const look = follow(generation, { onStep: reach, onEnd: end });
+  const { look, hear } = follow(generation, { onStep: reach, onEnd: end });
+  shown.get(generation.id).hear = hear;
   part("cancel").addEventListener("click", async ({ currentTarget }) => {
     currentTarget.setAttribute("aria-disabled", "true");
     await ask(generation.urls.cancel, { method: "POST" }).catch((error) => toast(error.message || text("unreachable")));
@@ -88,11 +93,6 @@ export function clearEnded() {
   }
   sayNone();
   return newest;
-}
-
-// What the tiles that are open hold together.
-export function heldByShown() {
-  return [...shown.values()].reduce((sum, { generation }) => sum + generation.cost.held, 0);
 }
 
 export function sayNone() {
