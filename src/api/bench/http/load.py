@@ -158,8 +158,11 @@ class _Generator:
         else:
             self._idle.extend(made)
             await self._offer(began, self._load.rate)
-        async with asyncio.timeout(self._load.seconds + DRAIN_SECONDS_MAX):
-            await self._done.wait()
+        try:
+            async with asyncio.timeout(self._load.seconds + DRAIN_SECONDS_MAX):
+                await self._done.wait()
+        except TimeoutError:
+            raise self._unanswered() from None
         ended = time.perf_counter()
         if self._failure:
             raise self._failure
@@ -215,6 +218,12 @@ class _Generator:
             self._failure = WrongAnswerError(f"the server hung up: {exc}")
             self._done.set()
 
+    def _unanswered(self) -> WrongAnswerError:
+        return WrongAnswerError(
+            f"not everything was answered within {DRAIN_SECONDS_MAX:g} s: {self._under_way} are "
+            f"under way, {len(self._due)} not sent yet, answered were {dict(self._statuses)}"
+        )
+
     def _told(self, seconds: float, spent: float) -> Loaded:
         expected = EXPECTED[self._load.what]
         if not self._latencies:
@@ -242,10 +251,8 @@ def _main() -> None:
         told: Loaded | str
         try:
             told = uvloop.run(_Generator(msgspec.json.decode(line, type=Load), keys).run())
-        except (WrongAnswerError, ConnectionError) as error:
+        except (WrongAnswerError, OSError) as error:
             told = f"{type(error).__name__}: {error}"
-        except TimeoutError:
-            told = f"not everything was answered within {DRAIN_SECONDS_MAX:g} s"
         sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
         sys.stdout.buffer.flush()
 
