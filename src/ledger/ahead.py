@@ -2,7 +2,8 @@
 
 The log's own constraints tell whether that held: had another process written, our positions would
 be taken; had a key or a fact been recorded before, its id would be. Only what is written is
-checked so. A refusal therefore never stands in such a batch: it may be a repetition, or stale.
+checked so. A request that is refused goes along with what is written, and has its ids looked up by
+the same commit, for it may be a repetition; all else that adds nothing has to be read for.
 """
 
 from typing import Generic, TypeVar
@@ -11,9 +12,10 @@ from ledger.account import Account
 from ledger.accounts import AccountCache
 from ledger.batch import Batch, Outcome
 from ledger.clock import now_after
-from ledger.commands import Submission
-from ledger.errors import LedgerError
+from ledger.commands import RequestGeneration, Submission
+from ledger.errors import LedgerError, Refusal
 from ledger.log import Head
+from ledger.lookups import ids_of
 
 T = TypeVar("T")
 
@@ -47,14 +49,23 @@ class Ahead(Generic[T]):
             self.originals[name] = self.batch.accounts[name] = account
         before = self.batch.terms
         self.batch.terms = before or submission.terms
-        try:
-            outcome = self.batch.apply(submission)
-        except Exception:  # noqa: BLE001 - what goes wrong is found out, and told, one by one
+        result = self._decide(submission)
+        if result is None:
             self.batch.terms = before
-            return False
-        if not outcome.entries:
             return False
         self.submissions.append(submission)
         self.waiting.append(waiting)
-        self.results.append(outcome)
+        self.results.append(result)
         return True
+
+    def _decide(self, submission: Submission) -> Outcome | Refusal | None:
+        try:
+            outcome = self.batch.apply(submission)
+        except Refusal as refusal:
+            if not isinstance(submission.command, RequestGeneration):
+                return None
+            self.batch.refused += ids_of(submission)
+            return refusal
+        except Exception:  # noqa: BLE001 - what goes wrong is found out, and told, one by one
+            return None
+        return outcome if outcome.entries else None

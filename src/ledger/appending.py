@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from ledger import terms
+from ledger import lookups, terms
 from ledger.entry import Entry
 from ledger.log import CHANNEL, LOCK, TABLE
 
@@ -68,16 +68,17 @@ FORMATS = [_BINARY if kind.endswith("[]") else _TEXT for kind in TYPES]
 
 # All of a batch decided ahead as one statement, and so one transaction. OFFSET keeps the planner
 # from taking the functions to where they would be called for each row.
-_ONCE = f"FROM ({LOCK}, {terms.CHECK}, pg_notify('{CHANNEL}', '') {{}} OFFSET 0) AS once"
-APPEND_ALONE = _append(under=_ONCE.format("{}", ""))
+_CHECKS = f"{terms.CHECK}, {lookups.CHECK_ABSENT}"
+_ONCE = f"FROM ({LOCK}, {_CHECKS}, pg_notify('{CHANNEL}', '') {{}} OFFSET 0) AS once"
+APPEND_ALONE = _append(under=_ONCE.format("{}", "{}", ""))
 # A column would be left out, since nobody uses it.
 _FOLLOWS = f"WHERE 1 / (SELECT count(*) FROM {TABLE} WHERE position = {{}} AND fact_id = {{}}) = 1"  # noqa: S608
-APPEND_NEXT = _append(under=_ONCE.format("{}", _FOLLOWS))
+APPEND_NEXT = _append(under=_ONCE.format("{}", "{}", _FOLLOWS))
 """The same behind a batch that is under way on the same connection.
 
 An error, and so no commit, where that one's last row has not become part of the log.
 """
-ALONE_TYPES = (*TYPES, "uuid")
+ALONE_TYPES = (*TYPES, "uuid", "uuid[]")
 NEXT_TYPES = (*ALONE_TYPES, "bigint", "uuid")
 
 
@@ -111,15 +112,19 @@ def text_parameters(after: int, at: str, rows: Sequence[Row]) -> list[str]:
 
 
 def wire_parameters(
-    after: int, at: str, rows: Sequence[Row], under: UUID | None
+    after: int, at: str, rows: Sequence[Row], under: UUID | None, absent: Sequence[UUID]
 ) -> list[bytes | None]:
-    """Those of `APPEND_ALONE`, and most of `APPEND_NEXT`: the rows, and under which terms."""
+    """Those of `APPEND_ALONE`, and most of `APPEND_NEXT`.
+
+    The rows, under which terms, and what must not be in the log.
+    """
     return [
         str(after + 1).encode(),
         str(after + len(rows)).encode(),
         at.encode(),
         *(_ENCODERS[kind](values) for kind, values in _by_column(rows)),
         under.hex.encode() if under else None,
+        _literal(absent).encode() if absent else None,
     ]
 
 

@@ -58,6 +58,8 @@ class Batch:
         self.known = {each.int: entry for each, entry in known.items()}  # whose hash is quick
         self.terms = terms
         self.rows: list[Row] = []
+        self.refused: list[UUID] = []
+        """Ids that the log must not have, or what was refused has been recorded before."""
         self.beside: list[Beside] = []
 
     def apply(self, submission: Submission) -> Outcome:

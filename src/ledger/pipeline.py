@@ -233,7 +233,9 @@ class Pipeline:
     def _send(self) -> None:
         """Send what was decided ahead, if anything was."""
         ahead, self._ahead = self._ahead, None
-        if ahead and ahead.waiting:
+        if ahead and not ahead.batch.rows:
+            self._slow = [*ahead.waiting, *self._slow]  # all of it is refused: there is no commit
+        elif ahead:
             before = self._writing[-1] if self._writing else None
             self._writing.append(ahead)
             try:

@@ -10,27 +10,19 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import prometheus_client
 import psycopg
 import structlog
 
-from ledger import metrics, snapshots, terms
+from ledger import lookups, metrics, snapshots, terms
 from ledger.account import Account
 from ledger.accounts import AccountCache
 from ledger.ahead import Ahead
 from ledger.batch import Batch, Outcome
 from ledger.clock import now_after
-from ledger.commands import (
-    GrantTokens,
-    RefundGeneration,
-    ReleaseGeneration,
-    RequestGeneration,
-    SettleGeneration,
-    Submission,
-)
+from ledger.commands import RequestGeneration, Submission
 from ledger.errors import (
     BesideConflictError,
     LedgerError,
@@ -38,7 +30,6 @@ from ledger.errors import (
     Refusal,
     TermsChangedError,
 )
-from ledger.identity import ending_id, fact_id
 from ledger.log import TABLE, Head
 from ledger.session import Session
 from ledger.wire import Answers
@@ -201,7 +192,7 @@ class Recording:
         accounts = self._accounts.take(session.connection, names)
         stale = self._accounts.suspects(accounts)
         opened = session.open(
-            known=_ids_to_look_up(submissions, again=again),
+            known=[ident for each in submissions for ident in lookups.ids_of(each, again=again)],
             behind=stale,
             with_terms=any(submission.terms for submission in submissions),
             since=self._accounts.known_to,
@@ -214,7 +205,7 @@ class Recording:
             session.roll_back()
             self._accounts.drop(account.account_id for account in far)
             return self._write(submissions, again=again)
-        found = opened.known + session.known(_late_ids(submissions, accounts))
+        found = opened.known + session.known(lookups.late_ids(submissions, accounts))
         known = {i: e for e in found for i in (e.fact_id, e.key_id) if i is not None}
         at = now_after(opened.head.at)
         batch = Batch(opened.head.position, at, accounts, known, opened.terms)
@@ -261,7 +252,7 @@ def _guessed(error: BaseException) -> bool:
     """
     if isinstance(error, psycopg.errors.UniqueViolation):
         return error.diag.table_name == TABLE
-    return isinstance(error, psycopg.Error) and error.sqlstate == terms.CHANGED
+    return isinstance(error, psycopg.Error) and error.sqlstate in {terms.CHANGED, lookups.PRESENT}
 
 
 def _own(results: list[Result], before: Sequence[Result]) -> list[Result]:
@@ -287,27 +278,3 @@ def _reason(error: Exception, submission: Submission) -> LedgerError:
         return BesideConflictError(error.diag.constraint_name or "")
     _log.error("command failed", command=type(submission.command).__name__, exc_info=error)
     return LedgerError("the command could not be recorded")
-
-
-def _ids_to_look_up(submissions: Sequence[Submission], *, again: bool) -> list[UUID]:
-    """Key ids, and the fact ids of what may stand in the log without the account's knowing."""
-    ids = [submission.key_id for submission in submissions if submission.key_id]
-    for submission in submissions:
-        match submission.command:
-            case GrantTokens(reference=str()) | RefundGeneration():
-                ids.append(fact_id(submission.command))
-            case RequestGeneration() if again or not submission.key_id:
-                ids.append(fact_id(submission.command))
-            case SettleGeneration() | ReleaseGeneration() if again:
-                ids.append(fact_id(submission.command))
-    return ids
-
-
-def _late_ids(submissions: Sequence[Submission], accounts: dict[str, Account]) -> list[UUID]:
-    """The endings of generations that are not open, so that the first ending is handed back."""
-    return [
-        ending_id(submission.command.generation_id)
-        for submission in submissions
-        if isinstance(submission.command, SettleGeneration | ReleaseGeneration)
-        and submission.command.generation_id not in accounts[submission.command.account_id].holds
-    ]

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg import ClientCursor
 
-from ledger import appending, log, snapshots, terms, wire
+from ledger import appending, log, lookups, snapshots, terms, wire
 from ledger.account import Account
 from ledger.batch import Batch
 from ledger.entry import Entry
@@ -130,13 +130,16 @@ class Session:
         has anything beside its rows, and this one fails where that one does.
         """
         if batch.beside or due:
-            checked = self._quoted(f"SELECT {terms.CHECK.format('%s')}", batch.terms)
+            checks = f"SELECT {terms.CHECK.format('%s')}, {lookups.CHECK_ABSENT.format('%s')}"
+            checked = self._quoted(checks, batch.terms, batch.refused or None)
             message = f"BEGIN;{log.LOCK};{checked};{self._message(batch, due)}"
             self.answers.send(message.encode())
             return
         name, parameters = (
             b"ledger_append_alone",
-            appending.wire_parameters(batch.after, batch.at_text, batch.rows, batch.terms),
+            appending.wire_parameters(
+                batch.after, batch.at_text, batch.rows, batch.terms, batch.refused
+            ),
         )
         if before:
             name = b"ledger_append_next"

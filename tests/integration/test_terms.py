@@ -128,6 +128,14 @@ def test_the_others_of_its_batch_are_recorded(
     assert ledger.account("ann").held == 6
 
 
+def test_nobody_is_refused_on_earlier_terms(ledger: Ledger, database: Database) -> None:
+    old = terms(database.url)
+    change(database.url)
+    asked = [plain(grant(1)), on(old, plain(request(1_000, new_id()))), plain(grant(1))]
+    told = in_one_batch(ledger, database.url, asked)
+    assert [type(each).__name__ for each in told] == ["Outcome", "TermsChangedError", "Outcome"]
+
+
 def test_a_change_counts_while_the_lock_is_waited_for(ledger: Ledger, database: Database) -> None:
     """And what was decided meanwhile, on top of the command, does not sink with it."""
     good, pipeline = terms(database.url), ledger.committer._pipeline
@@ -137,7 +145,7 @@ def test_a_change_counts_while_the_lock_is_waited_for(ledger: Ledger, database: 
             wait_until(lambda: len(pipeline._writing) > 0, "a write under way")
             since = threads.submit(ledger.record, plain(request(20, new_id())))
             wait_until(
-                lambda: ledger.committer._pipeline._slow, "the other one decided, or found too dear"
+                lambda: pipeline._ahead and pipeline._ahead.waiting, "the other one found too dear"
             )
             change(database.url)
         assert isinstance(result_of(late), TermsChangedError)

@@ -14,6 +14,7 @@ from api.bench.library import PlainLibrary
 from api.bench.message_db import MessageDb
 from api.bench.ours import Warmed
 from api.bench.pgbench import PgBenchCrud, PgBenchInsert
+from api.bench.refusing import Refusing
 from ledger.embedded import EmbeddedPostgres
 
 OURS = "mintage"
@@ -53,6 +54,9 @@ WAYS: Mapping[str, Way] = {
     OURS: Way(_ours, spread=True),
     f"{OURS} beside another": Way(
         lambda postgres: BesideAnother(postgres.migration_database_url), spread=True
+    ),
+    f"{OURS} refusing": Way(
+        lambda postgres: Refusing(postgres.migration_database_url), spread=True
     ),
     "CRUD": Way(lambda postgres: Crud(postgres.migration_database_url), spread=True),
     "CRUD in pgbench": Way(PgBenchCrud, spread=True),

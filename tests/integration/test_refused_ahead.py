@@ -1,0 +1,197 @@
+"""What is refused goes along with what is recorded: nobody waits longer for it, and it is true."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import psycopg
+import pytest
+import structlog
+
+from databases import Database
+from ledger.accounts import SNAPSHOT_EVERY
+from ledger.batch import Outcome
+from ledger.commands import RevokeTokens, Submission
+from ledger.errors import (
+    GenerationNotFoundError,
+    InsufficientTokensError,
+    KeyReusedError,
+    RateLimitedError,
+)
+from ledger.identity import new_id
+from ledger.ledger import Ledger
+from ledger.session import Session
+from ledger_running import (
+    STEPS_BY,
+    in_one_batch,
+    result_of,
+    running,
+    steps_by,
+    wait_until,
+    whole_log,
+    writers_locked,
+)
+from ledger_samples import NOTE, grant, keyed, opening, plain, request, settle
+
+TOO_DEAR = 1_000
+
+
+@pytest.fixture(name="ledger", params=STEPS_BY)
+def ledger_fixture(request: pytest.FixtureRequest, database: Database) -> Iterator[Ledger]:
+    """It has written alone, and so decides ahead."""
+    with steps_by(request.param), running(database.url) as ledger:
+        ledger.record(plain(opening(tokens=100)))
+        ledger.record(plain(grant(1)))
+        yield ledger
+
+
+@contextmanager
+def read_for(times: int) -> Iterator[None]:
+    """Inside, so many batches are read for, and no more."""
+    with patch.object(Session, "open", autospec=True, side_effect=Session.open) as read:
+        yield
+    assert read.call_count == times
+
+
+def beside_others(ledger: Ledger, database: Database, *asked: Submission) -> list[Any]:
+    """What each led to, in one batch with something that is recorded."""
+    told = in_one_batch(ledger, database.url, [plain(grant(1)), *asked, plain(grant(1))])
+    assert [type(told[0]), type(told[-1])] == [Outcome, Outcome]
+    return told[1:-1]
+
+
+def all_is_spent(ledger: Ledger) -> None:
+    command = RevokeTokens(account_id="ann", amount=ledger.account("ann").available, note_id=NOTE)
+    ledger.record(plain(command))
+
+
+def names(told: Sequence[Any]) -> list[str]:
+    return [type(each).__name__ for each in told]
+
+
+def test_a_refused_request_is_not_read_for(ledger: Ledger, database: Database) -> None:
+    with read_for(1):  # what the others of the batch wait behind
+        told = beside_others(
+            ledger,
+            database,
+            plain(request(TOO_DEAR, new_id())),
+            keyed(request(TOO_DEAR, new_id()), "k"),
+            plain(request(1, new_id(), rate_per_minute=1)),
+            plain(request(1, new_id(), rate_per_minute=1)),
+        )
+    assert names(told) == [
+        InsufficientTokensError.__name__,
+        InsufficientTokensError.__name__,
+        "Outcome",
+        RateLimitedError.__name__,
+    ]
+    assert ledger.account("ann").held == 1
+    assert ledger.account("ann").settled == 103
+    assert len(whole_log(database.url)) == 7
+
+
+def nothing_else(_: Ledger) -> None:
+    """The batch is one statement."""
+
+
+def a_snapshot_is_due(ledger: Ledger) -> None:
+    """The batch is several."""
+    for _ in range(ledger.account("ann").version, SNAPSHOT_EVERY - 2):
+        ledger.record(plain(grant(1)))
+
+
+@pytest.mark.parametrize("state", [nothing_else, a_snapshot_is_due])
+@pytest.mark.parametrize("has_key", [True, False])
+def test_what_came_before_is_answered_though_it_would_be_refused_now(
+    ledger: Ledger, database: Database, state: Callable[[Ledger], None], *, has_key: bool
+) -> None:
+    generation_id = new_id()
+    asked = request(4, generation_id)
+    first = ledger.record(keyed(asked, "k") if has_key else plain(asked))
+    ledger.record(plain(settle(generation_id)))
+    state(ledger)
+    all_is_spent(ledger)
+    session = ledger.committer._pipeline._recording._session
+    again = keyed(request(4, new_id()), "k", given=asked) if has_key else plain(asked)
+    (told,) = beside_others(ledger, database, again)
+    assert told.entries == first.entries
+    assert told.replayed
+    assert ledger.committer._pipeline._recording._session is session
+
+
+def test_a_key_that_came_with_other_input_is_told_of(ledger: Ledger, database: Database) -> None:
+    ledger.record(keyed(request(3, new_id()), "k"))
+    (told,) = beside_others(ledger, database, keyed(request(TOO_DEAR, new_id()), "k"))
+    assert isinstance(told, KeyReusedError)
+
+
+def test_what_the_batch_before_records_is_answered(ledger: Ledger, database: Database) -> None:
+    """The two are under way at once, and after the first nothing is left to pay the second."""
+    pipeline = ledger.committer._pipeline
+    asked = keyed(request(101, new_id()), "k")
+    again = keyed(request(101, new_id()), "k", given=asked.command)
+    with ThreadPoolExecutor(2) as threads:
+        with writers_locked(database.url):
+            first = threads.submit(ledger.record, asked)
+            wait_until(lambda: len(pipeline._writing) > 0, "a write under way")
+            second = threads.submit(ledger.record, again)
+            wait_until(lambda: pipeline._ahead and pipeline._ahead.waiting, "the other decided")
+        told: list[Any] = [result_of(first), result_of(second)]
+    assert [each.replayed for each in told] == [False, True]
+    assert told[0].entries == told[1].entries
+
+
+def test_it_is_refused_on_what_others_have_written(ledger: Ledger, database: Database) -> None:
+    with running(database.url) as other:
+        other.record(plain(grant(TOO_DEAR)))
+    (told,) = beside_others(ledger, database, plain(request(TOO_DEAR, new_id())))
+    assert told.held == TOO_DEAR
+
+
+def test_where_all_is_refused_it_is_read_for(ledger: Ledger, database: Database) -> None:
+    before = whole_log(database.url)
+    for _ in range(2):
+        refused = pytest.raises(InsufficientTokensError)
+        with read_for(1), structlog.testing.capture_logs() as logs, refused:
+            ledger.record(plain(request(TOO_DEAR, new_id())))
+        assert logs == []
+    assert whole_log(database.url) == before
+    with running(database.url) as other:
+        other.record(plain(grant(TOO_DEAR)))
+    assert ledger.record(plain(request(TOO_DEAR, new_id()))).held == TOO_DEAR
+
+
+def test_where_all_is_refused_the_order_is_kept(ledger: Ledger, database: Database) -> None:
+    asked = [plain(request(TOO_DEAR, new_id())), plain(settle(new_id())), plain(grant(TOO_DEAR))]
+    told = in_one_batch(ledger, database.url, asked)
+    expected = [InsufficientTokensError.__name__, GenerationNotFoundError.__name__, "Outcome"]
+    assert names(told) == expected
+
+
+def test_what_else_is_refused_is_read_for(ledger: Ledger, database: Database) -> None:
+    asked = request(2, new_id())
+    ledger.record(plain(asked))
+    ended = ledger.record(plain(settle(asked.generation_id)))
+    told = beside_others(
+        ledger, database, plain(settle(asked.generation_id)), plain(settle(new_id()))
+    )
+    assert told[0].entries == ended.entries
+    assert isinstance(told[1], GenerationNotFoundError)
+
+
+def test_without_its_check_nothing_is_told(ledger: Ledger, database: Database) -> None:
+    """The commit does ask: a check that finds everything has the batch read for."""
+    found = """CREATE OR REPLACE FUNCTION ledger_check_absent(ids uuid[]) RETURNS void
+        LANGUAGE plpgsql STRICT AS $$
+        BEGIN RAISE EXCEPTION 'found' USING ERRCODE = 'MT002'; END $$"""
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute(found.encode())
+    with read_for(1):
+        ledger.record(plain(opening("bob")))
+    with read_for(0):
+        ledger.record(plain(grant(1)))
+    with read_for(2):
+        (told,) = beside_others(ledger, database, plain(request(TOO_DEAR, new_id())))
+    assert isinstance(told, InsufficientTokensError)
