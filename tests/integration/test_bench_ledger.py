@@ -49,7 +49,7 @@ def test_it_tells_of_each_way_and_distribution(tmp_path: Path) -> None:
     for row in report["results"]:
         assert row.keys() >= FIELDS
         assert 0 < row["rate_min"] <= row["rate"] <= row["rate_max"]
-        assert row["failed"] == 0
+        assert row["failed"] == 0 or row["contender"] == "mintage refusing"
         assert (row["p99_ms"] is None) == (
             "pgbench" in row["contender"] or "COPY" in row["contender"]
         )
