@@ -13,6 +13,7 @@ import databases
 from api.generations import requesting
 from api.services import Services
 from api_client import Api, png, serving, settings_for
+from ledger.ledger import Ledger
 from problems import fields, refused
 
 BODY = {"prompt_id": "dreamy-forest"}
@@ -168,24 +169,36 @@ def test_many_at_once_on_one_account_never_overspend(two: tuple[Api, Api]) -> No
     assert users[1].get("/v1/balance").json()["available"] == 0
 
 
-@pytest.mark.parametrize("reference", [None, base64.b64encode(png(64)).decode()])
+@pytest.mark.parametrize(
+    ("step", "has_reference"), [("_record", False), ("_record", True), ("_dry_run", True)]
+)
 def test_what_another_process_records_meanwhile_refuses_nobody(
-    two: tuple[Api, Api], monkeypatch: pytest.MonkeyPatch, reference: str | None
+    two: tuple[Api, Api], monkeypatch: pytest.MonkeyPatch, step: str, *, has_reference: bool
 ) -> None:
     """The other one spends the last tokens on this very key, after we have looked for it."""
     account_id = two[0].account(tokens=5)
     key = two[0].key(account_id)
     one, other = (api.client(key) for api in two)
-    accept = requesting._accept
+    reference = base64.b64encode(png(64)).decode() if has_reference else None
     answers: list[httpx.Response] = []
+    next_step = getattr(requesting, step)
 
-    async def accept_later(services: Services, *rest: Any, **terms: Any) -> requesting.Accepted:
+    def ask_other() -> None:
+        if not answers:
+            answers.append(ask(other, reference_image=reference))
+
+    async def record_later(services: Services, *rest: Any) -> Any:
         if services is two[0].services:
-            asked = await to_thread.run_sync(lambda: ask(other, reference_image=reference))
-            answers.append(asked)
-        return await accept(services, *rest, **terms)
+            await to_thread.run_sync(ask_other)
+        return await next_step(services, *rest)
 
-    monkeypatch.setattr(requesting, "_accept", accept_later)
+    def dry_run_later(ledger: Ledger, *rest: Any) -> None:  # in a thread
+        if ledger is two[0].services.ledger:
+            ask_other()
+        next_step(ledger, *rest)
+
+    later = record_later if step == "_record" else dry_run_later
+    monkeypatch.setattr(requesting, step, later)
     answer = ask(one, reference_image=reference)
     assert (answer.status_code, answers[0].status_code) == (202, 202)
     assert answer.json()["id"] == answers[0].json()["id"]

@@ -67,15 +67,29 @@ async def accept_offer(
     `TermsChangedError` where caller and offer are of `terms` that are not those of now.
     """
     try:
-        accepted = await _accept(services, caller, asked, offer, key_id, terms=terms)
+        command = _command(services, caller, asked, offer)
+        if asked.reference is not None:
+            # Refuse what can be refused before a picture is decoded and stored for nothing.
+            await services.threads.read(_dry_run, services.ledger, command)
+            reference = await _store(services, command, asked.reference)
+            command = msgspec.structs.replace(command, reference=reference)
     except (Refusal, PromptNotFoundError):
-        # What it was used for may be what refuses us.
+        # The ledger would have looked the key up: what it was used for may be what refuses us.
         earlier = None
         if key_id is not None:
             earlier = await services.threads.read(services.ledger.find, key_id)
         if earlier is None:
             raise
         accepted = _replay(earlier, asked)
+    else:
+        submission = Submission(
+            command=command,
+            actor=caller.actor,
+            key_id=key_id,
+            input_hash=asked.hash if key_id else None,
+            terms=terms,
+        )
+        accepted = await _record(services, submission, command.reference)
     if key_id is not None:
         services.recent_keys.add(key_id)
     return accepted
@@ -95,19 +109,13 @@ def _replay(earlier: Entry, asked: Asked) -> Accepted:
     return Accepted(entry=earlier)
 
 
-async def _accept(
-    services: Services,
-    caller: Principal,
-    asked: Asked,
-    offer: Offer | None,
-    key_id: UUID | None,
-    *,
-    terms: UUID | None,
-) -> Accepted:
+def _command(
+    services: Services, caller: Principal, asked: Asked, offer: Offer | None
+) -> RequestGeneration:
     account_id = caller.account
     if offer is None:
         raise PromptNotFoundError
-    command = RequestGeneration(
+    return RequestGeneration(
         account_id=account_id,
         generation_id=new_id(),
         prompt=offer.prompt,
@@ -117,26 +125,19 @@ async def _accept(
         expected_cost=asked.expected_cost,
         rate_per_minute=services.settings.rate_limit_generations_per_minute,
     )
-    if asked.reference is not None:
-        # Refuse what can be refused before a picture is decoded and stored for nothing.
-        await services.threads.read(_dry_run, services.ledger, command)
-        reference = await _store(services, command, asked.reference)
-        command = msgspec.structs.replace(command, reference=reference)
-    submission = Submission(
-        command=command,
-        actor=caller.actor,
-        key_id=key_id,
-        input_hash=asked.hash if key_id else None,
-        terms=terms,
-    )
+
+
+async def _record(
+    services: Services, submission: Submission, reference: StoredReference | None
+) -> Accepted:
     try:
         outcome = await services.ledger.record_async(submission)
     except (Refusal, LedgerBusyError):
-        await _forget(services, command.reference)
+        await _forget(services, reference)
         raise
     # Where none of these is known (a lost connection, a wait given up) the sweeper asks the log.
     if outcome.replayed:
-        await _forget(services, command.reference)
+        await _forget(services, reference)
         return Accepted(entry=outcome.entries[0])
     return Accepted(entry=outcome.entries[0], available=outcome.available)
 
