@@ -65,7 +65,8 @@ class Ahead(Generic[T]):
             if not isinstance(submission.command, RequestGeneration):
                 return None
             self.batch.refused += ids_of(submission)
-            return refusal
+            # Its frames hold us, and we hold it: only the collector would find that.
+            return refusal.with_traceback(None)
         except Exception:  # noqa: BLE001 - what goes wrong is found out, and told, one by one
             return None
         return outcome if outcome.entries else None

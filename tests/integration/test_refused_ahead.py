@@ -1,5 +1,8 @@
 """What is refused goes along with what is recorded: nobody waits longer for it, and it is true."""
 
+import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -90,6 +93,26 @@ def test_a_refused_request_is_not_read_for(ledger: Ledger, database: Database) -
     assert ledger.account("ann").held == 1
     assert ledger.account("ann").settled == 103
     assert len(whole_log(database.url)) == 7
+
+
+def test_a_refusal_that_was_told_is_gone(ledger: Ledger) -> None:
+    """Garbage is collected seldom: a refusal that held its batch would pile up."""
+
+    async def refused() -> "weakref.ref[Any]":
+        asked = map(ledger.record_async, [plain(grant(1)), plain(request(TOO_DEAR, new_id()))])
+        _, refusal = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(refusal, InsufficientTokensError)
+        return weakref.ref(refusal)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with read_for(0):
+            refusal = asyncio.run(refused())
+        ledger.record(plain(grant(1)))  # by now nobody remembers the batch before
+        assert refusal() is None
+    finally:
+        gc.enable()
 
 
 def nothing_else(_: Ledger) -> None:
