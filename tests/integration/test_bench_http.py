@@ -1,11 +1,24 @@
 """`mintage bench http` measures what it says; nothing here is about how fast."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import mintage
+from ledger_running import wait_until
 
 ACCEPT, BALANCE = "POST /v1/generations", "GET /v1/balance"
 WAYS = ("mintage", "CRUD", "bare")
+HOLD_A_SITE = """
+import json, sys
+from pathlib import Path
+from api.bench.http.site import site
+with site("bare", "", Path(sys.argv[1]), workers=2) as serving:
+    serving.await_ready()
+    print(json.dumps(serving.pids), flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_it_measures_each_way_in_both_loops(tmp_path: Path) -> None:
@@ -23,3 +36,17 @@ def test_it_measures_each_way_in_both_loops(tmp_path: Path) -> None:
     for name in WAYS:
         assert rows[ACCEPT, "open 50 %", name]["mintage_is_times"] is None
         assert rows[BALANCE, "closed", name]["rate"] > 0
+
+
+def test_its_servers_end_with_it_however_it_ends(tmp_path: Path) -> None:
+    holding = subprocess.Popen(
+        [sys.executable, "-c", HOLD_A_SITE, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holding.stdout is not None
+    pids = json.loads(holding.stdout.readline())
+    assert len(pids) > 2
+    holding.kill()
+    holding.communicate()
+    wait_until(lambda: not any(map(mintage.alive, pids)), "the end of the servers")

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from api.bench.processes import cpu_seconds, free_port, mintage, process, tree, until
-from api.launch import serving
+from api.launch import serving, tether
 from api.launch.listening import bind
 from api.settings import Settings
 
@@ -113,4 +113,5 @@ def main(factory: str) -> None:
 
 
 if __name__ == "__main__":
+    tether.hold()
     main(sys.argv[1])
