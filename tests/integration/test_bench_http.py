@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import mintage
-from ledger_running import wait_until
 
 ACCEPT, BALANCE = "POST /v1/generations", "GET /v1/balance"
 WAYS = ("mintage", "CRUD", "bare")
@@ -49,4 +48,4 @@ def test_its_servers_end_with_it_however_it_ends(tmp_path: Path) -> None:
     assert len(pids) > 2
     holding.kill()
     holding.communicate()
-    wait_until(lambda: not any(map(mintage.alive, pids)), "the end of the servers")
+    mintage.until(lambda: not any(map(mintage.alive, pids)), what="the end of the servers")
