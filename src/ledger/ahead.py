@@ -13,7 +13,8 @@ from ledger.accounts import AccountCache
 from ledger.batch import Batch, Outcome
 from ledger.clock import now_after
 from ledger.commands import RequestGeneration, Submission
-from ledger.errors import LedgerError, Refusal
+from ledger.decide import decide
+from ledger.errors import LedgerError, RateLimitedError, Refusal
 from ledger.log import Head
 from ledger.lookups import ids_of
 
@@ -62,11 +63,22 @@ class Ahead(Generic[T]):
         try:
             outcome = self.batch.apply(submission)
         except Refusal as refusal:
-            if not isinstance(submission.command, RequestGeneration):
-                return None
-            self.batch.refused += ids_of(submission)
-            # Its frames hold us, and we hold it: only the collector would find that.
-            return refusal.with_traceback(None)
+            return self._refused(submission, refusal)
         except Exception:  # noqa: BLE001 - what goes wrong is found out, and told, one by one
             return None
         return outcome if outcome.entries else None
+
+    def _refused(self, submission: Submission, refusal: Refusal) -> Refusal | None:
+        command = submission.command
+        if not isinstance(command, RequestGeneration):
+            return None
+        if isinstance(refusal, RateLimitedError):
+            try:  # the batch's time is when it began, and there may be room by now
+                decide(self.batch.accounts[command.account_id], command, now_after(self.batch.at))
+            except Refusal as still:
+                refusal = still
+            else:
+                return None
+        self.batch.refused += ids_of(submission)
+        # Its frames hold us, and we hold it: only the collector would find that.
+        return refusal.with_traceback(None)

@@ -149,7 +149,10 @@ class Pipeline:
             return BATCH_MAX - ahead - len(self._slow)
         writing = sum(len(each.waiting) for each in self._writing)
         share = (writing + ahead + len(self.waiting)) // 2
-        return min(max(share, self._share_min), BATCH_MAX) - ahead
+        lacking = min(max(share, self._share_min), BATCH_MAX) - ahead
+        if self._ahead and not self._ahead.batch.rows and ahead < BATCH_MAX:
+            return max(lacking, 1)  # what is refused goes along with something
+        return lacking
 
     def close(self) -> None:
         """Give the connection and every link up."""

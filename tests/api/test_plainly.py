@@ -228,6 +228,18 @@ def test_a_key_used_just_now_is_looked_up_first(api: Api, questions: list[str]) 
     assert questions == ["entering", "keys", "before"]
 
 
+def test_a_key_that_came_with_other_input_is_looked_up_first_the_next_time(
+    api: Api, questions: list[str]
+) -> None:
+    user = api.user()
+    ask(user, headers=KEY)
+    api.services.recent_keys._ids.clear()  # it was used elsewhere
+    for asked in (["entering"], ["entering", "keys", "before"]):
+        other = user.post("/v1/generations", json={**BODY, "aspect_ratio": "3:2"}, headers=KEY)
+        refused(other, 422, "IDEMPOTENCY_KEY_REUSED")
+        assert questions == asked
+
+
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each request came to another process, or days later."""

@@ -6,14 +6,17 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import psycopg
 import pytest
 import structlog
 
 from databases import Database
+from ledger import clock
 from ledger.accounts import SNAPSHOT_EVERY
 from ledger.batch import Outcome
 from ledger.commands import RevokeTokens, Submission
@@ -63,6 +66,33 @@ def beside_others(ledger: Ledger, database: Database, *asked: Submission) -> lis
     told = in_one_batch(ledger, database.url, [plain(grant(1)), *asked, plain(grant(1))])
     assert [type(told[0]), type(told[-1])] == [Outcome, Outcome]
     return told[1:-1]
+
+
+def behind_a_write(
+    ledger: Ledger,
+    database: Database,
+    *asked: Submission,
+    before_the_last: Callable[[], None] = lambda: None,
+) -> list[Any]:
+    """What each led to, taken in one after the other while a batch is at the server."""
+    pipeline = ledger.committer._pipeline
+
+    def is_taken(number: int) -> bool:
+        batches = [*pipeline._writing, *([pipeline._ahead] if pipeline._ahead else [])]
+        decided = sum(len(batch.waiting) for batch in batches) + len(pipeline._slow)
+        # A batch that has its share leaves the rest to the next one.
+        return decided > number or (pipeline.is_full() and bool(pipeline.waiting))
+
+    futures = []
+    with ThreadPoolExecutor(len(asked) + 1) as threads, writers_locked(database.url):
+        for number, each in enumerate([plain(grant(1)), *asked]):
+            if number == len(asked):
+                before_the_last()
+            futures.append(threads.submit(ledger.record, each))
+            wait_until(partial(is_taken, number), "a command taken in")
+    first, *rest = map(result_of, futures)
+    assert isinstance(first, Outcome)
+    return rest
 
 
 def all_is_spent(ledger: Ledger) -> None:
@@ -152,18 +182,54 @@ def test_a_key_that_came_with_other_input_is_told_of(ledger: Ledger, database: D
 
 def test_what_the_batch_before_records_is_answered(ledger: Ledger, database: Database) -> None:
     """The two are under way at once, and after the first nothing is left to pay the second."""
-    pipeline = ledger.committer._pipeline
     asked = keyed(request(101, new_id()), "k")
     again = keyed(request(101, new_id()), "k", given=asked.command)
-    with ThreadPoolExecutor(2) as threads:
-        with writers_locked(database.url):
-            first = threads.submit(ledger.record, asked)
-            wait_until(lambda: len(pipeline._writing) > 0, "a write under way")
-            second = threads.submit(ledger.record, again)
-            wait_until(lambda: pipeline._ahead and pipeline._ahead.waiting, "the other decided")
-        told: list[Any] = [result_of(first), result_of(second)]
-    assert [each.replayed for each in told] == [False, True]
-    assert told[0].entries == told[1].entries
+    several = [plain(grant(1, "plug")) for _ in range(16)]
+    ledger.record(plain(opening("plug")))
+    told = behind_a_write(ledger, database, asked, *several, again, plain(grant(1, "plug")))
+    first, second = told[0], told[-2]
+    assert [first.replayed, second.replayed] == [False, True]
+    assert first.entries == second.entries
+
+
+def test_a_key_counts_within_its_batch(ledger: Ledger, database: Database) -> None:
+    asked = request(1, new_id())
+    with read_for(1):
+        told = beside_others(
+            ledger,
+            database,
+            keyed(asked, "k"),
+            keyed(request(2, new_id()), "k"),
+            keyed(request(1, new_id()), "k", given=asked),
+        )
+    assert isinstance(told[1], KeyReusedError)
+    assert told[0].entries == told[2].entries
+    assert [told[0].replayed, told[2].replayed] == [False, True]
+
+
+def test_a_key_that_was_refused_may_be_tried_again(ledger: Ledger, database: Database) -> None:
+    asked = keyed(request(TOO_DEAR, new_id()), "k")
+    told = beside_others(ledger, database, asked, plain(grant(TOO_DEAR)), asked)
+    assert names(told) == [InsufficientTokensError.__name__, "Outcome", "Outcome"]
+    assert not told[2].replayed
+
+
+def test_nobody_is_limited_by_a_time_that_is_over(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch has the time at which it began, and may wait long for the lock."""
+    time = Mock(now=Mock(return_value=datetime(2040, 1, 1, 12, 0, 59, tzinfo=UTC)))
+    monkeypatch.setattr(clock, "datetime", time)
+
+    def a_minute_begins() -> None:
+        time.now.return_value += timedelta(seconds=2)
+
+    limited = [plain(request(1, new_id(), rate_per_minute=1)) for _ in range(3)]
+    assert ledger.record(limited[0]).held == 1
+    told = behind_a_write(
+        ledger, database, plain(grant(1)), *limited[1:], before_the_last=a_minute_begins
+    )
+    assert names(told) == ["Outcome", RateLimitedError.__name__, "Outcome"]
 
 
 def test_it_is_refused_on_what_others_have_written(ledger: Ledger, database: Database) -> None:
@@ -191,6 +257,25 @@ def test_where_all_is_refused_the_order_is_kept(ledger: Ledger, database: Databa
     told = in_one_batch(ledger, database.url, asked)
     expected = [InsufficientTokensError.__name__, GenerationNotFoundError.__name__, "Outcome"]
     assert names(told) == expected
+
+
+def test_what_is_refused_waits_for_something_to_go_along_with(
+    ledger: Ledger, database: Database
+) -> None:
+    asked = [plain(request(TOO_DEAR, new_id())) for _ in range(40)]
+    with read_for(0):
+        told = behind_a_write(ledger, database, *asked, plain(grant(TOO_DEAR)))
+    assert names(told) == [InsufficientTokensError.__name__] * 40 + ["Outcome"]
+
+
+def test_what_stands_on_what_another_has_refuted_is_decided_again(
+    ledger: Ledger, database: Database
+) -> None:
+    with running(database.url) as other:
+        other.record(plain(grant(TOO_DEAR)))
+    asked = [plain(request(TOO_DEAR, new_id())), *[plain(grant(1)) for _ in range(20)]]
+    told = behind_a_write(ledger, database, *asked)
+    assert names(told) == ["Outcome"] * 21
 
 
 def test_what_else_is_refused_is_read_for(ledger: Ledger, database: Database) -> None:

@@ -18,7 +18,7 @@ from generation.storage import StorageError
 from ledger.commands import RequestGeneration, Submission
 from ledger.decide import decide
 from ledger.entry import Entry
-from ledger.errors import LedgerBusyError, Refusal
+from ledger.errors import KeyReusedError, LedgerBusyError, Refusal
 from ledger.facts import StoredReference
 from ledger.identity import new_id
 from ledger.ledger import Ledger
@@ -132,7 +132,9 @@ async def _record(
 ) -> Accepted:
     try:
         outcome = await services.ledger.record_async(submission)
-    except (Refusal, LedgerBusyError):
+    except (Refusal, LedgerBusyError) as error:
+        if isinstance(error, KeyReusedError) and submission.key_id is not None:
+            services.recent_keys.add(submission.key_id)
         await _forget(services, reference)
         raise
     # Where none of these is known (a lost connection, a wait given up) the sweeper asks the log.

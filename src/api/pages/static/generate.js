@@ -66,7 +66,6 @@ async function become(sender, file) {
   }
   sending = false;
   show();
-  adopt();
   refresh().catch(() => {});
 }
 
@@ -125,22 +124,20 @@ async function fetchReference(generation) {
 }
 
 async function load() {
-  const cleared = Number(sessionStorage.getItem(CLEARED) ?? 0);
   const { position } = current();
   const { items } = await ask(`/v1/generations?limit=${RECENT}`);
-  // What is being sent becomes a tile by its own answer.
-  if (sending) return;
+  const cleared = Number(sessionStorage.getItem(CLEARED) ?? 0);
   for (const generation of items) {
     if (!generation.ended_at || generation.position > cleared) showTile(generation, { again });
   }
   sayNone();
-  listedAt = position;
+  listedAt = Math.max(listedAt, position);
 }
 
 // Whatever has moved the balance may have happened in another place: the list tells. Amounts do not:
 // what has ended there and what was asked for there since may hold as much.
 function adopt(seconds = SETTLE_SECONDS) {
-  if (sending || listedAt >= current().position) return;
+  if (document.hidden || listedAt >= current().position) return;
   adopting ??= setTimeout(async () => {
     const pause = await load().then(() => SETTLE_SECONDS, () => RETRY_SECONDS);
     adopting = null;
@@ -179,6 +176,7 @@ onBalance(() => {
   show();
   adopt();
 });
+document.addEventListener("visibilitychange", () => adopt());
 show();
 
 load()

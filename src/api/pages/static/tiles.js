@@ -5,23 +5,29 @@ import { ask } from "./server.js";
 import { failure, text } from "./texts.js";
 import { toast } from "./toast.js";
 
+const TILES_MAX = 60;
 const STEPS = ["validating", "generating", "storing", "completed"];
 const list = document.getElementById("tiles");
 const none = document.getElementById("none-yet");
 const said = document.getElementById("said");
 const view = document.getElementById("view");
 const shown = new Map();
+const cleared = new Set();
 
 // Show it, the newest first, or what has become of it where it is here; `again` is called with it
-// where the same is wanted once more.
+// where the same is wanted once more. One that was cleared stays away, whatever a list says of it.
 export function showTile(generation, { again, isNew = false }) {
-  if (shown.has(generation.id)) {
-    shown.get(generation.id).hear?.(generation);
+  if (cleared.has(generation.id)) return;
+  const known = shown.get(generation.id);
+  if (known) {
+    known.isNew ||= isNew;
+    known.hear?.(generation);
     return;
   }
   const tile = document.getElementById("tile").content.firstElementChild.cloneNode(true);
   const part = (name) => tile.querySelector(`[data-part="${name}"]`);
-  shown.set(generation.id, { tile, generation });
+  const entry = { tile, generation, isNew, hear: null };
+  shown.set(generation.id, entry);
   part("title").textContent = generation.prompt.title;
   part("settings").textContent = text(generation.reference_url ? "settingsWithReference" : "settings", {
     count: generation.count,
@@ -31,6 +37,7 @@ export function showTile(generation, { again, isNew = false }) {
   tile.dataset.generation = generation.id;
   list.insertBefore(tile, [...list.children].find((other) => other.dataset.generation < generation.id) ?? null);
   none.hidden = true;
+  dropOldest();
   if (isNew) tile.scrollIntoView({ block: "nearest" });
 
   let reached = -1;
@@ -41,11 +48,11 @@ export function showTile(generation, { again, isNew = false }) {
     for (const [at, name] of STEPS.entries()) {
       mark(tile, name, at < index ? "done" : at === index ? "active" : "todo");
     }
-    if (isNew) said.textContent = `${generation.prompt.title}: ${nameOf(tile, step)}`;
+    if (entry.isNew) said.textContent = `${generation.prompt.title}: ${nameOf(tile, step)}`;
   }
 
   function end(document) {
-    shown.get(generation.id).generation = document;
+    entry.generation = document;
     part("cancel").remove();
     part("foot").hidden = false;
     if (document.status === "succeeded") {
@@ -58,7 +65,7 @@ export function showTile(generation, { again, isNew = false }) {
       mark(tile, "error", "error");
       part("message").textContent = failure(document.error.reason);
     }
-    if (isNew) {
+    if (entry.isNew) {
       const isDone = document.status === "succeeded";
       toast(isDone ? text("finished", { title: document.prompt.title.slice(0, 60) }) : failure(document.error.reason));
       refresh().catch(() => {});
@@ -66,14 +73,14 @@ export function showTile(generation, { again, isNew = false }) {
   }
 
   tile.querySelector('[data-testid="regenerate-button"]').addEventListener("click", (event) => {
-    if (event.detail <= 1) again(shown.get(generation.id).generation);
+    if (event.detail <= 1) again(entry.generation);
   });
   if (hasEnded(generation)) {
     end(generation);
     return;
   }
   const { look, hear } = follow(generation, { onStep: reach, onEnd: end });
-  shown.get(generation.id).hear = hear;
+  entry.hear = hear;
   part("cancel").addEventListener("click", async ({ currentTarget }) => {
     currentTarget.setAttribute("aria-disabled", "true");
     await ask(generation.urls.cancel, { method: "POST" }).catch((error) => toast(error.message || text("unreachable")));
@@ -88,11 +95,23 @@ export function clearEnded() {
   for (const [id, { tile, generation }] of shown) {
     if (!hasEnded(generation)) continue;
     newest = Math.max(newest, generation.position);
+    cleared.add(id);
     tile.remove();
     shown.delete(id);
   }
   sayNone();
   return newest;
+}
+
+// A page may be open for days beside a program that asks.
+function dropOldest() {
+  for (const tile of [...list.children].reverse()) {
+    if (shown.size <= TILES_MAX) return;
+    const id = tile.dataset.generation;
+    if (!hasEnded(shown.get(id).generation)) continue;
+    tile.remove();
+    shown.delete(id);
+  }
 }
 
 export function sayNone() {
