@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import click
 import psycopg
 from psycopg import sql
 
@@ -28,8 +29,8 @@ LONG_ACCOUNT = "bench-0"
 def ensure_history(url: str, events: int, *, grown: float = 0) -> None:
     """Fill the empty log at `url` with `events` valid events; one that has as many stays.
 
-    `url` is for the owner's role; some 40,000 events a second. Raises `ValueError` where the log
-    holds another number; `grown` is the part by which it may have grown since.
+    `url` is for the owner's role; some 40,000 events a second. Raises `ClickException` where the
+    log holds another number; `grown` is the part by which it may have grown since.
     """
     if events < EVENTS_MIN:
         raise ValueError(f"a history has {EVENTS_MIN} events at least")
@@ -38,7 +39,10 @@ def ensure_history(url: str, events: int, *, grown: float = 0) -> None:
         if events <= present <= events * (1 + grown):
             return
         if present:
-            raise ValueError(f"the log holds {present} events already, not {events}")
+            raise click.ClickException(
+                f"the log holds {present} events already, not {events}: ask for as many, "
+                "or name another --home"
+            )
         _fill(connection, events)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE) ledger_events")

@@ -40,7 +40,8 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    compact = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.policies["json.dumps_kwargs"] = compact
     environment.globals.update(t=_text, asset=asset, signed=signed)
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 

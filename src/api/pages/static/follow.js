@@ -9,7 +9,7 @@ const ENDED = ["succeeded", "failed", "canceled"];
 export const hasEnded = (generation) => ENDED.includes(generation.status);
 
 // Calls `onStep(step)` as the server moves and `onEnd(generation)` once. Returns `look`, to ask now,
-// and `hear`, for what the server has said of it elsewhere.
+// and `hear`, for what a list says of it.
 export function follow(generation, { onStep, onEnd }) {
   let source = null;
   let heardAt = 0;
@@ -49,10 +49,10 @@ export function follow(generation, { onStep, onEnd }) {
   }
 
   // A browser opens six connections to one host, for all of its pages.
-  const stops = [];
+  let stop = null;
   takeSlot(1, (release) => {
     if (ended) return release();
-    stops.push(release);
+    stop = release;
     listen();
   });
 
@@ -70,7 +70,7 @@ export function follow(generation, { onStep, onEnd }) {
   function leave() {
     document.removeEventListener("visibilitychange", seen);
     removeEventListener("online", look);
-    for (const stop of stops) stop();
+    stop?.();
   }
 
   onStep(generation.step);

@@ -22,6 +22,7 @@ let sending = false;
 let listedAt = -1;
 let adopting = null;
 
+const clearedAt = () => Number(sessionStorage.getItem(CLEARED));
 const cardOf = (promptId) => form.querySelector(`[data-prompt-id="${CSS.escape(promptId)}"]`);
 
 function wanted() {
@@ -126,16 +127,15 @@ async function fetchReference(generation) {
 async function load() {
   const { position } = current();
   const { items } = await ask(`/v1/generations?limit=${RECENT}`);
-  const cleared = Number(sessionStorage.getItem(CLEARED) ?? 0);
   for (const generation of items) {
-    if (!generation.ended_at || generation.position > cleared) showTile(generation, { again });
+    if (!generation.ended_at || generation.position > clearedAt()) showTile(generation, { again });
   }
   sayNone();
   listedAt = Math.max(listedAt, position);
 }
 
-// Whatever has moved the balance may have happened in another place: the list tells. Amounts do not:
-// what has ended there and what was asked for there since may hold as much.
+// What moved the balance may have happened in another place. Amounts do not tell: what ended there
+// and what began there may hold as much.
 function adopt(seconds = SETTLE_SECONDS) {
   if (document.hidden || listedAt >= current().position) return;
   adopting ??= setTimeout(async () => {
@@ -169,7 +169,7 @@ document.querySelector('[data-testid="reset-button"]').addEventListener("click",
   form.reset();
   clearReference();
   refused.textContent = "";
-  sessionStorage.setItem(CLEARED, Math.max(Number(sessionStorage.getItem(CLEARED) ?? 0), clearEnded()));
+  sessionStorage.setItem(CLEARED, Math.max(clearedAt(), clearEnded()));
   show();
 });
 onBalance(() => {
@@ -183,7 +183,7 @@ load()
   .catch((error) => {
     if (!(error instanceof Problem && error.status === 401)) toast(text("unreachable"));
   })
-  .then(() => adopt(RETRY_SECONDS));
+  .finally(adopt);
 const cutOff = unanswered();
 if (cutOff === null) refused.textContent = text("unconfirmed");
 else if (cutOff) become(cutOff, null);

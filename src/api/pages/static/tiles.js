@@ -14,8 +14,8 @@ const view = document.getElementById("view");
 const shown = new Map();
 const cleared = new Set();
 
-// Show it, the newest first, or what has become of it where it is here; `again` is called with it
-// where the same is wanted once more. One that was cleared stays away, whatever a list says of it.
+// Show it, the newest first, or what has become of it; `again` is called with it where the same is
+// wanted once more. What was cleared stays away, whatever a list says.
 export function showTile(generation, { again, isNew = false }) {
   if (cleared.has(generation.id)) return;
   const known = shown.get(generation.id);
@@ -92,12 +92,11 @@ export function showTile(generation, { again, isNew = false }) {
 // Take away what has ended; the newest position of it all, so that a reload leaves it away too.
 export function clearEnded() {
   let newest = 0;
-  for (const [id, { tile, generation }] of shown) {
+  for (const [id, { generation }] of shown) {
     if (!hasEnded(generation)) continue;
     newest = Math.max(newest, generation.position);
     cleared.add(id);
-    tile.remove();
-    shown.delete(id);
+    drop(id);
   }
   sayNone();
   return newest;
@@ -105,13 +104,15 @@ export function clearEnded() {
 
 // A page may be open for days beside a program that asks.
 function dropOldest() {
-  for (const tile of [...list.children].reverse()) {
-    if (shown.size <= TILES_MAX) return;
-    const id = tile.dataset.generation;
-    if (!hasEnded(shown.get(id).generation)) continue;
-    tile.remove();
-    shown.delete(id);
+  for (const { dataset } of [...list.children].reverse()) {
+    const id = dataset.generation;
+    if (shown.size > TILES_MAX && hasEnded(shown.get(id).generation)) drop(id);
   }
+}
+
+function drop(id) {
+  shown.get(id).tile.remove();
+  shown.delete(id);
 }
 
 export function sayNone() {
