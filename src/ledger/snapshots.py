@@ -24,10 +24,14 @@ ON CONFLICT (account_id) DO UPDATE
     SET version = EXCLUDED.version, shape = EXCLUDED.shape, state = EXCLUDED.state
 WHERE account_snapshots.version < EXCLUDED.version
     OR account_snapshots.shape < EXCLUDED.shape"""
-_LOAD = "SELECT state::text FROM account_snapshots WHERE account_id = ANY(%s) AND shape = %s"
+_LAST = "SELECT state::text FROM account_snapshots WHERE account_id = ANY(%s) AND shape = %s"
 
 SHAPE = 1
 """Count this up whenever `Account` gains, loses or reinterprets a field: old ones are not read."""
+
+LOADED_AT_ONCE = 64
+"""Accounts: their rows lie anywhere in the log, and more than these, from a disk, may take longer
+than a statement may."""
 
 _decode = msgspec.json.Decoder(Account).decode
 
@@ -63,21 +67,15 @@ def cut_off(behind: Iterable[Account], accounts: dict[str, Account]) -> list[Acc
 
 def last(connection: psycopg.Connection[Any], account_id: str) -> Account | None:
     """The account as it was when its last snapshot was taken, if one can be read."""
-    row = connection.execute(_LOAD, ([account_id], SHAPE)).fetchone()
+    row = connection.execute(_LAST, ([account_id], SHAPE)).fetchone()
     return _decode(row[0]) if row else None
 
 
 def load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dict[str, Account]:
     """Accounts as the log has them now; an id that it does not know is an account unopened."""
-    accounts = {account_id: Account(account_id=account_id) for account_id in account_ids}
-    storable = [account_id for account_id in account_ids if ACCOUNT_ID.fullmatch(account_id)]
-    for (state,) in connection.execute(_LOAD, (storable, SHAPE)):
-        account = _decode(state)
-        accounts[account.account_id] = account
-    behind = list(accounts.values())
-    while behind:
-        follow_all(accounts, entries(select_tails(connection, behind)))
-        behind = cut_off(behind, accounts)
+    accounts: dict[str, Account] = {}
+    for start in range(0, len(account_ids), LOADED_AT_ONCE):
+        accounts |= _load(connection, account_ids[start : start + LOADED_AT_ONCE])
     return accounts
 
 
@@ -88,3 +86,16 @@ def encode_snapshots(accounts: Sequence[Account]) -> str:
         for a in accounts
     ]
     return msgspec.json.encode(rows).decode()
+
+
+def _load(connection: psycopg.Connection[Any], account_ids: Sequence[str]) -> dict[str, Account]:
+    accounts = {account_id: Account(account_id=account_id) for account_id in account_ids}
+    storable = [account_id for account_id in account_ids if ACCOUNT_ID.fullmatch(account_id)]
+    for (state,) in connection.execute(_LAST, (storable, SHAPE)):
+        account = _decode(state)
+        accounts[account.account_id] = account
+    behind = list(accounts.values())
+    while behind:
+        follow_all(accounts, entries(select_tails(connection, behind)))
+        behind = cut_off(behind, accounts)
+    return accounts

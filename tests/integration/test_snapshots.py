@@ -1,10 +1,14 @@
 """A snapshot of another shape is not read, and gives way to one of ours."""
 
+from unittest.mock import patch
+
 import psycopg
+import pytest
 
 import databases
 from ledger import snapshots
 from ledger.accounts import SNAPSHOT_COLD_MIN
+from ledger.log import select_tails
 from ledger_running import running
 from ledger_samples import grant, opening, plain
 
@@ -59,3 +63,21 @@ def test_who_has_loaded_a_cold_account_spares_the_next_its_tail(
         ledger.record(plain(grant(1, "ann")))
         assert kept() == [("ann", before.version + 1)]
         assert ledger.account("ann").settled == before.settled + 2
+
+
+def test_many_cold_accounts_are_loaded_a_few_at_a_time(
+    database: databases.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a disk a single statement for all of them may take longer than it may."""
+    monkeypatch.setattr(snapshots, "LOADED_AT_ONCE", 2)
+    with running(database.url) as ledger:
+        for number in range(1, 6):
+            ledger.record(plain(opening(f"a{number}", tokens=number)))
+    names = [f"a{number}" for number in range(6)]
+    with (
+        psycopg.connect(database.url) as connection,
+        patch.object(snapshots, "select_tails", wraps=select_tails) as tails,
+    ):
+        loaded = snapshots.load(connection, names)
+    assert [loaded[name].settled for name in names] == [0, 1, 2, 3, 4, 5]
+    assert [len(call.args[1]) for call in tails.call_args_list] == [2, 2, 2]
