@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from browser import Visitor
 from generate_page import expect_done, expect_step, make, tile
@@ -38,36 +38,40 @@ SHOW_ENDED = """async (count) => {
 }"""
 
 
-def test_what_was_cleared_while_the_list_was_under_way_stays_away(
-    visit: Visit, site: Website
-) -> None:
-    page = visit(site.account(tokens=40)).page()
+def with_slow_lists(visitor: Visitor) -> Page:
+    page = visitor.page()
     page.add_init_script(SLOW_LISTS)
     page.goto("/generate")
-    expect_done(make(page, "dreamy-forest"))
-    page.wait_for_function(UNDER_WAY)
+    return page
+
+
+def clear_before_the_list_comes(page: Page) -> None:
     page.get_by_test_id("reset-button").click()
     expect(page.locator("#none-yet")).to_be_visible()
     page.wait_for_function(COME)
     expect(page.locator("#tiles > li")).to_have_count(0)
+
+
+def test_what_was_cleared_while_the_list_was_under_way_stays_away(
+    visit: Visit, site: Website
+) -> None:
+    page = with_slow_lists(visit(site.account(tokens=40)))
+    expect_done(make(page, "dreamy-forest"))
+    page.wait_for_function(UNDER_WAY)
+    clear_before_the_list_comes(page)
 
 
 def test_what_was_canceled_and_cleared_stays_away_though_an_old_list_says_it_runs(
     visit: Visit, site: Website
 ) -> None:
     slow = site.prompt("慢", "[mock:delay:20000]")
-    page = visit(site.account(tokens=40)).page()
-    page.add_init_script(SLOW_LISTS)
-    page.goto("/generate")
+    page = with_slow_lists(visit(site.account(tokens=40)))
     page.wait_for_function(COME)
     made = make(page, slow)
     page.wait_for_function(UNDER_WAY)
     made.get_by_role("button", name="取消").click()
     expect_step(made, "error", "error")
-    page.get_by_test_id("reset-button").click()
-    expect(page.locator("#none-yet")).to_be_visible()
-    page.wait_for_function(COME)
-    expect(page.locator("#tiles > li")).to_have_count(0)
+    clear_before_the_list_comes(page)
 
 
 def test_the_others_are_shown_while_a_press_that_was_cut_off_is_sent_again(
