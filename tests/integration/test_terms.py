@@ -20,10 +20,10 @@ from ledger.recording import Recording
 from ledger_running import (
     STEPS_BY,
     WAIT_SECONDS_MAX,
+    deciding_ahead,
     in_one_batch,
     result_of,
     running,
-    steps_by,
     wait_until,
     whole_log,
     writers_locked,
@@ -67,10 +67,7 @@ def on(terms: UUID, submission: Submission) -> Submission:
 
 @pytest.fixture(name="ledger", params=STEPS_BY)
 def ledger_fixture(request: pytest.FixtureRequest, database: Database) -> Iterator[Ledger]:
-    """It has written alone, and so decides ahead."""
-    with steps_by(request.param), running(database.url) as ledger:
-        ledger.record(plain(opening(tokens=100)))
-        ledger.record(plain(grant(1)))
+    with deciding_ahead(database.url, request.param) as ledger:
         yield ledger
 
 

@@ -12,7 +12,6 @@ from website import Website
 
 Visit = Callable[..., Visitor]
 SOON_MS = 2_000
-A_GENERATION = "/v1/generations/*-*"
 TIME_OF_AN_ANSWER = """async () => {
     const began = performance.now();
     await fetch('/v1/balance');
@@ -55,12 +54,27 @@ def test_what_ended_elsewhere_hides_nothing_that_was_asked_for_there_since(
     visitor = visit(site.account(tokens=40))
     first, second = visitor.page("/generate"), visitor.page()
     # This page hears of no generation by itself: as much stays held by its tiles as by the account.
-    second.route(f"**{A_GENERATION}**", lambda route: route.abort())
+    second.route("**/v1/generations/*-**", lambda route: route.abort())
     second.goto("/generate")
     for made in (1, 2):
         expect_done(make(first, slow))
         expect(second.locator("#tiles > li")).to_have_count(made)
     expect_done(tile(second))
+
+
+def test_a_hidden_tab_asks_for_the_list_once_it_is_seen(visit: Visit, site: Website) -> None:
+    visitor = visit(site.account(tokens=40))
+    first, second = visitor.page("/generate"), visitor.page("/generate")
+    expect(second.locator("#none-yet")).to_be_visible()
+    second.evaluate("Object.defineProperty(document, 'hidden', { value: true, writable: true })")
+    expect_done(make(first, "dreamy-forest"))
+    expect_balance(second, 35)
+    second.wait_for_timeout(SOON_MS)
+    expect(second.locator("#tiles > li")).to_have_count(0)
+    second.evaluate(
+        "document.hidden = false; document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    expect_done(second.locator("#tiles > li"))
 
 
 def test_where_the_list_did_not_come_it_is_asked_for_again(visit: Visit, site: Website) -> None:

@@ -17,7 +17,7 @@ from ledger.commands import Submission
 from ledger.entry import Entry
 from ledger.identity import new_id
 from ledger.ledger import Ledger
-from ledger_samples import opening, plain
+from ledger_samples import grant, opening, plain
 
 WAIT_SECONDS_MAX = 60.0
 
@@ -44,6 +44,15 @@ def running(url: str, *, shares_writer: bool = False) -> Iterator[Ledger]:
             yield ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def deciding_ahead(url: str, steps: str) -> Iterator[Ledger]:
+    """A ledger that has written alone, for `ann` with 101 tokens; its steps taken by `steps`."""
+    with steps_by(steps), running(url) as ledger:
+        ledger.record(plain(opening(tokens=100)))
+        ledger.record(plain(grant(1)))
+        yield ledger
 
 
 @contextmanager
