@@ -1,12 +1,13 @@
 """What the group committer does, step by step: take in, decide, send, be answered, tell.
 
-A batch is what came in while the last one was being written, and never more than half of what is
-under way; nothing waits on purpose. While no other process writes it is decided meanwhile, on
-cached accounts, and written without reading: sent behind the last one once it has its share.
+A batch is what came in while the last one was being written: half of what is under way, or all of
+it where the flush is slow (`ledger.share`). While no other process writes it is decided meanwhile,
+on cached accounts, and written without reading: sent behind the last one once it has its share.
 Otherwise the accounts are brought level with the log under the writers' lock, the commands decided
 in the order they came, and the facts appended; so no conflict can happen, from any process.
 """
 
+import time
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from ledger.bell import Watched
 from ledger.errors import LedgerBusyError, LedgerUnavailableError
 from ledger.recording import Recording, Result
 from ledger.relay import Relay, Reply
+from ledger.share import Share
 
 BATCH_MAX = 512
 WRITING_MAX = 2
@@ -60,7 +62,7 @@ class Pipeline:
         self.waiting: deque[Waiting] = deque()
         self.job: Job | None = None
         self.closing = False
-        self._share_min = share_min
+        self._share = Share(share_min)
         self._recording = Recording(url)
         self._relay: Relay[Waiting] | None = Relay(url) if shares_writer else None
         self._ahead: Ahead[Waiting] | None = None
@@ -96,6 +98,8 @@ class Pipeline:
         if self.job:
             return False
         if not self._writing:
+            if self._share.is_put_off(self._under_way):
+                return True
             self._write_out()
         elif self._recording.answers.has_come():
             self._finish()
@@ -136,10 +140,7 @@ class Pipeline:
         return watched is self._recording.session
 
     def is_full(self) -> bool:
-        """Whether the batch has its share: half of what is under way.
-
-        So one half is decided, and its callers told and heard, while the other is being written.
-        """
+        """Whether the batch has its share, so that another may be decided while it is written."""
         return self._lacking <= 0
 
     @property
@@ -148,11 +149,15 @@ class Pipeline:
         if self._slow:
             return BATCH_MAX - ahead - len(self._slow)
         writing = sum(len(each.waiting) for each in self._writing)
-        share = (writing + ahead + len(self.waiting)) // 2
-        lacking = min(max(share, self._share_min), BATCH_MAX) - ahead
+        lacking = min(self._share.of(writing + self._under_way), BATCH_MAX) - ahead
         if self._ahead and not self._ahead.batch.rows and ahead < BATCH_MAX:
             return max(lacking, 1)  # what is refused goes along with something
         return lacking
+
+    @property
+    def _under_way(self) -> int:
+        """How many are not sent yet."""
+        return len(self.waiting) + (len(self._ahead.waiting) if self._ahead else 0)
 
     def close(self) -> None:
         """Give the connection and every link up."""
@@ -247,7 +252,10 @@ class Pipeline:
                 self._fall(error)
 
     def _finish(self) -> None:
-        """Send the next before telling anybody of the last, so that no server idles."""
+        """Send the next before telling anybody of the last, so that no server idles.
+
+        Unless those who are told belong to the next.
+        """
         written = self._writing[0]
         try:
             self._recording.finish(written)
@@ -255,9 +263,20 @@ class Pipeline:
             self._fall(error)
             return
         self._writing.popleft()
-        if not self._writing or self._may_follow():
+        self._measure(written)
+        if self._writing:
+            if self._may_follow():
+                self._send()
+        elif not self._share.puts_off(len(written.waiting), self._under_way):
             self._send()
         self._answer(written.waiting, written.results)
+
+    def _measure(self, written: "Ahead[Waiting]") -> None:
+        if self._here:
+            commands, now = len(written.waiting), time.perf_counter()
+            self._share.measure(commands, written.sent_at, now, time.thread_time())
+        else:
+            self._share.forget()  # the threads that ask work beside this one
 
     def _fall(self, error: Exception) -> None:
         """What is under way was not written as decided; what was since stood on what is not so."""
