@@ -16,6 +16,9 @@ WEIGHT = 1 / 8
 JUMP_MAX = 2.0
 """A measure counts so much in its mean, and as no more than so many times that."""
 
+WORK_SECONDS_MIN = 1e-9
+"""Less for a command is no measure."""
+
 AGAIN_MIN = 0.5
 AGAIN_WEIGHT = 1 / 4
 RETRIED = 64
@@ -61,7 +64,7 @@ class Share:
 
     def puts_off(self, told: int, under_way: int) -> bool:
         """Whether the next batch, to which so many belong by now, is put off for who is told."""
-        if not 1 < told + under_way <= self._handled:
+        if not self._least < told + under_way <= self._handled:
             return False
         self._turns, self._told, self._before = TURNS, told, under_way
         return True
@@ -81,7 +84,7 @@ class Share:
     @property
     def _handled(self) -> int:
         """How many the client tells, hears and decides for during a flush."""
-        if self._again < AGAIN_MIN or not self._work_seconds:
+        if self._again < AGAIN_MIN or self._work_seconds < WORK_SECONDS_MIN:
             return 0
         return int(FLUSH_PART * self._commit_seconds / self._work_seconds)
 

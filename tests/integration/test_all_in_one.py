@@ -9,6 +9,7 @@ import pytest
 
 from databases import Database
 from ledger.ledger import Ledger
+from ledger.pipeline import SHARE_MIN
 from ledger_running import (
     WAIT_SECONDS_MAX,
     deciding_ahead,
@@ -18,7 +19,7 @@ from ledger_running import (
 )
 from ledger_samples import grant, plain
 
-CALLERS = 10
+CALLERS = SHARE_MIN + 4
 
 
 @pytest.fixture(name="ledger")
@@ -106,19 +107,19 @@ def test_what_was_put_off_is_recorded_though_the_loop_takes_no_more_steps(
 ) -> None:
     async def main() -> None:
         async with on_loop(ledger):
-            first = asyncio.ensure_future(ask(ledger))
-            late = await come_late(ledger, database.url, 1)
-            await first  # and now it is put off for us
-            assert sent == [1]
+            callers = [asyncio.ensure_future(ask(ledger)) for _ in range(CALLERS)]
+            late = await come_late(ledger, database.url, CALLERS)
+            await callers[0]  # and now it is put off for us
+            assert sent == [CALLERS]
             if how == "closing":
                 ledger.close()
         if how == "leaving":
-            wait_until(lambda: sent == [1, 1], "that it is sent while the loop stands still")
+            wait_until(lambda: sent == [CALLERS, 1], "that it is sent while the loop stands still")
         await late
 
     with sizes(ledger) as sent:
         run(main())
-    assert len(whole_log(database.url)) == 3 + 2
+    assert len(whole_log(database.url)) == 3 + CALLERS + 1
 
 
 def test_nothing_is_put_off_where_a_thread_takes_the_steps(ledger: Ledger) -> None:
