@@ -30,7 +30,7 @@ def _prepared(name: str, types: Sequence[str], statement: str) -> str:
 
 
 # Only look-ups by key are made here, and the planner must not think otherwise of a young table.
-_SETTINGS = f"""
+SETTINGS = f"""
 SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
 SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS_MAX}s';
 SET default_transaction_isolation = 'read committed';
@@ -45,9 +45,9 @@ SET enable_mergejoin = off;
 {_prepared("ledger_append_alone", appending.ALONE_TYPES, appending.APPEND_ALONE)};
 {_prepared("ledger_append_next", appending.NEXT_TYPES, appending.APPEND_NEXT)};
 {_prepared("ledger_snapshots", ["json"], snapshots.SAVE)}"""
+"""What the connection is set to, and the statements that it keeps."""
 
-
-_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(appending.TYPES))})"
+EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(appending.TYPES))})"
 
 
 class Opened(NamedTuple):
@@ -79,7 +79,7 @@ class Session:
             cursor_factory=ClientCursor,
             prepare_threshold=None,  # it would deallocate our statements after a rollback
         )
-        self.connection.execute(_SETTINGS.encode())
+        self.connection.execute(SETTINGS.encode())
         self.answers = wire.Answers(self.connection.pgconn, ANSWER_SECONDS_MAX)
         """To what was sent; once one has come without an error, that is durable."""
 
@@ -154,7 +154,7 @@ class Session:
         statements = []
         if batch.rows:
             parameters = appending.text_parameters(batch.after, batch.at_text, batch.rows)
-            statements += [self._quoted(_EXECUTE_APPEND, *parameters), log.NOTIFY]
+            statements += [self._quoted(EXECUTE_APPEND, *parameters), log.NOTIFY]
         statements += [self._quoted(b.statement, *b.parameters) for b in batch.beside]
         if due:
             document = snapshots.encode_snapshots(due)

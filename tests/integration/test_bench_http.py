@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mintage
 
 ACCEPT, BALANCE = "POST /v1/generations", "GET /v1/balance"
@@ -35,6 +37,20 @@ def test_it_measures_each_way_in_both_loops(tmp_path: Path) -> None:
     for name in WAYS:
         assert rows[ACCEPT, "open 50 %", name]["mintage_is_times"] is None
         assert rows[BALANCE, "closed", name]["rate"] > 0
+
+
+@pytest.mark.long  # `make test-long` gets py-spy first
+def test_a_profile_says_where_the_time_of_an_acceptance_goes(tmp_path: Path) -> None:
+    small = ("--rounds", "1", "--seconds", "0.3", "--clients", "4", "--accounts", "10")
+    what = ("--processes", "1", "--loads", "50", "--requests", ACCEPT)
+    told = tmp_path / "told"
+    report = mintage.run_json("bench", "http", *small, *what, "--profile", str(told), home=tmp_path)
+    parts = {row["part"]: row for row in report["parts"]}
+    assert parts["deciding"]["percent"] > 0
+    assert parts["PostgreSQL, all its processes"]["us"] > 0
+    assert 99 < sum(row["percent"] for row in parts.values()) < 101
+    assert "(ledger/pipeline.py:" in (told / "http-accept-stacks.txt").read_text()
+    assert "(ledger/pipeline.py:" in (told / "http-accept-flame.svg").read_text()
 
 
 def test_its_servers_end_with_it_however_it_ends(tmp_path: Path) -> None:

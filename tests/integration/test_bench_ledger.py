@@ -81,6 +81,15 @@ def test_others_take_part(tmp_path: Path) -> None:
         assert 0 < rows[name]["p50_ms"] <= rows[name]["p99_ms"]
 
 
+@pytest.mark.long  # `make test-long` gets py-spy first
+def test_a_profile_says_what_client_and_server_do(tmp_path: Path) -> None:
+    measured(tmp_path, "--only", "mintage", "--no-peers", "--profile", str(tmp_path / "told"))
+    flame = (tmp_path / "told" / "ledger-flame.svg").read_text()
+    assert "<title>Pipeline.step (ledger/pipeline.py:" in flame
+    statements = (tmp_path / "told" / "ledger-statements.txt").read_text()
+    assert "INSERT INTO ledger_events" in statements.splitlines()[1]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -15,6 +15,7 @@ from api.bench.history import EVENTS_MIN, accounts_of, ensure_history
 from api.bench.lengths import Spender
 from api.bench.options import Numbers
 from api.bench.ours import GroupCommitter
+from api.bench.plans import write_plans
 from api.bench.plots import Curve, draw, plot_option
 from api.bench.report import name_of, number_of, publish, spread_of
 from api.bench.rounds import in_turn, rounds_option
@@ -79,6 +80,13 @@ class Entrant(NamedTuple):
 @click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60))
 @home_option
 @plot_option
+@click.option(
+    "--plans",
+    "plans_to",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write there how PostgreSQL reads and appends in each log.",
+)
 @json_option
 def growth(
     *,
@@ -89,6 +97,7 @@ def growth(
     seconds: float,
     home: Path | None,
     plots: Path | None,
+    plans_to: Path | None,
     as_json: bool,
 ) -> None:
     """Steps a second by the length of the log and of an account, everything in turn.
@@ -123,6 +132,11 @@ def growth(
                     f"{entrant.grows:<7} of {entrant.events:>10,} events  "
                     f"{entrant.spends:<28} {done.rate:>9,.1f}/s"
                 )
+        if plans_to is not None:
+            write_plans(
+                plans_to / "growth-plans.txt",
+                {size: postgres.migration_database_url for size, postgres in servers.items()},
+            )
     publish({"settings": shown, "results": _rows(measured)}, COLUMNS, CAPTION, as_json=as_json)
     if plots is not None:
         _draw(measured, plots)

@@ -1,6 +1,7 @@
 """`mintage bench ledger`: request and settle steps a second, beside the usual ways."""
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,15 +15,19 @@ from api.bench.contenders import OURS, WAYS, Contender
 from api.bench.options import Numbers, Words
 from api.bench.plots import plot_option
 from api.bench.rounds import in_turn, rounds_option
+from api.bench.sampler import Sampler, profile_option
 from api.bench.server import flush_setting, one_commit_ms, server, settings
+from api.bench.statements import PRELOADED, statements
 from api.bench.steps import Key, Measured, draw_rates, publish_steps
 from api.bench.writers import Sharing, Writers
 from api.console import json_option, tell
 from api.launch.collecting import collect_seldom
 from ledger.embedded import EmbeddedPostgres
+from ledger.embedded.roles import SUPERUSER
 
 PROCESSES_MAX = 16
 WARM_SECONDS = 0.5
+PROFILE_SECONDS = 5.0
 
 
 class Entrant(NamedTuple):
@@ -76,6 +81,7 @@ class Entrant(NamedTuple):
 @rounds_option
 @click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60))
 @plot_option
+@profile_option
 @json_option
 def ledger(
     *,
@@ -87,6 +93,7 @@ def ledger(
     rounds: int,
     seconds: float,
     plots: Path | None,
+    profile: Path | None,
     peers: bool,
     as_json: bool,
 ) -> None:
@@ -94,8 +101,10 @@ def ledger(
 
     Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
     """
-    names = [name for name in WAYS if _takes_part(name, only, peers=peers)]
-    with server(settings=flush_setting(flush_ms)) as postgres, ExitStack() as stack:
+    names = [each for each in WAYS if _takes_part(each, only, peers=peers)]
+    name = "ledger" if not flush_ms else f"ledger-flush-{flush_ms:g}ms"
+    set_to = flush_setting(flush_ms) | ({} if profile is None else PRELOADED)
+    with server(settings=set_to) as postgres, ExitStack() as stack:
         shown = settings(postgres.database_url) | {
             "one_commit_ms": one_commit_ms(postgres.migration_database_url),
             "rounds": rounds,
@@ -107,9 +116,21 @@ def ledger(
             entrant.measure(max(callers[0], entrant.callers_min), min(seconds, WARM_SECONDS))
         collect_seldom()  # as the serving processes do; every contender has the good of it
         measured = _measure(entrants, callers, rounds=rounds, seconds=seconds)
+        if profile is not None:
+            _profile(postgres, entrants[0], callers[-1], profile / name)
     publish_steps(measured, shown, as_json=as_json)
     if plots is not None:
-        draw_rates(measured, plots, "ledger" if not flush_ms else f"ledger-flush-{flush_ms:g}ms")
+        draw_rates(measured, plots, name)
+
+
+def _profile(postgres: EmbeddedPostgres, ours: Entrant, callers: int, path: Path) -> None:
+    """What this process, callers included, and PostgreSQL do meanwhile."""
+    url = postgres.url(SUPERUSER)
+    with statements(url, path.with_name(f"{path.name}-statements.txt")):
+        flame = path.with_name(f"{path.name}-flame.svg")
+        sampler = Sampler(os.getpid(), flame, seconds=PROFILE_SECONDS, form="flamegraph")
+        ours.measure(callers, PROFILE_SECONDS)
+    sampler.wait()
 
 
 def _takes_part(name: str, only: Sequence[str], *, peers: bool) -> bool:

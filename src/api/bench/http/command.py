@@ -16,12 +16,12 @@ from api.bench.http.accounts import prepare
 from api.bench.http.asking import REQUESTS
 from api.bench.http.field import field, rate_of
 from api.bench.http.load import Loader
-from api.bench.http.profiling import find_py_spy
 from api.bench.http.shown import CAPTION, COLUMNS, Results, plot, rows_of, words
 from api.bench.options import Numbers, Words
 from api.bench.plots import plot_option
 from api.bench.report import Report, Row, publish
 from api.bench.rounds import rounds_option
+from api.bench.sampler import profile_option
 from api.bench.server import server, settings
 from api.console import json_option, tell
 
@@ -50,13 +50,7 @@ PROFILE_SECONDS = 5.0
 @click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.1, 60))
 @rounds_option
 @plot_option
-@click.option(
-    "--profile",
-    "profile",
-    metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Sample the API process while it accepts, once more, and write the stacks there.",
-)
+@profile_option
 @json_option
 def http(
     *,
@@ -75,8 +69,6 @@ def http(
 
     Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
     """
-    if profile is not None:
-        find_py_spy()
     results: Results = {}
     parts: list[Row] = []
     with server() as postgres, ExitStack() as stack:

@@ -12,7 +12,7 @@ from api.bench.http import crud_app
 from api.bench.http.accounts import end_all
 from api.bench.http.asking import ACCEPT
 from api.bench.http.load import Load, Loaded, Loader, WrongAnswerError
-from api.bench.http.profiling import Sampler
+from api.bench.http.profiling import Profile
 from api.bench.http.site import MINTAGE, OTHERS, Site, site
 from api.bench.processes import cpu_seconds, tree
 from api.bench.report import Row
@@ -97,7 +97,7 @@ class Field:
         """Where the time of a request goes, the API's by samples and PostgreSQL's as a whole."""
         (ours,) = (each for each in self._sites if each.name == MINTAGE)
         # Of several processes, the last that was started: one that serves.
-        sampler = Sampler(max(ours.pids), folder, seconds=seconds)
+        profile = Profile(max(ours.pids), folder, seconds=seconds)
         measured = self._measure(ours, ACCEPT, clients, seconds)
         api, postgres = (
             1e6 * each / measured.loaded.answered
@@ -106,7 +106,7 @@ class Field:
         return [
             *(
                 {"part": name, "percent": round(100 * share, 1), "us": round(share * api, 1)}
-                for name, share in sampler.shares().items()
+                for name, share in profile.shares().items()
             ),
             {"part": "PostgreSQL, all its processes", "percent": 0.0, "us": round(postgres, 1)},
         ]

@@ -1,17 +1,13 @@
 """Where a request's processor time goes in the API process, by samples of what holds its lock."""
 
-import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import click
+from api.bench.sampler import Sampler
 
 SAMPLES_A_SECOND = 500
-END_SECONDS_MAX = 60.0
 
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -48,35 +44,22 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 OTHER = "event loop, threads, interpreter"
 
 
-def find_py_spy() -> str:
-    """The sampler. Says what to install where it is missing."""
-    beside = Path(sys.executable).with_name("py-spy")
-    found = str(beside) if beside.exists() else shutil.which("py-spy")
-    if found is None:
-        raise click.ClickException("profiles need py-spy: run `make bench-peers` first")
-    return found
-
-
-class Sampler:
+class Profile:
     """Samples a process for some seconds, into `folder`: stacks as text, and a flame graph."""
 
     def __init__(self, pid: int, folder: Path, *, seconds: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._stacks = folder / "http-accept-stacks.txt"
-        duration = str(max(round(seconds), 1))
-        words = ("record", "--gil", "--rate", str(SAMPLES_A_SECOND), "--duration", duration)
-        self._process = subprocess.Popen(  # noqa: S603 - a program that was asked for, no shell
-            [find_py_spy(), *words, "--format", "raw", "--output", self._stacks, "--pid", str(pid)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+        self._samplers = (
+            Sampler(
+                pid, self._stacks, seconds=seconds, form="raw", samples_a_second=SAMPLES_A_SECOND
+            ),
+            Sampler(pid, folder / "http-accept-flame.svg", seconds=seconds, form="flamegraph"),
         )
 
     def shares(self) -> dict[str, float]:
         """What share of the samples each part has, once it is done."""
-        _, complaint = self._process.communicate(timeout=END_SECONDS_MAX)
-        if self._process.returncode:
-            words = complaint.decode(errors="replace").strip()[-500:]
-            raise click.ClickException(f"py-spy could not sample the API process: {words}")
+        for each in self._samplers:
+            each.wait()
         return shares_of(self._stacks.read_text(encoding="utf-8").splitlines())
 
 

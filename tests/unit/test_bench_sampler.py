@@ -1,0 +1,24 @@
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from api.bench import sampler
+
+
+def test_without_py_spy_it_is_said_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sampler.sys, "executable", str(tmp_path / "python"))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+
+    @click.command()
+    @sampler.profile_option
+    def command(profile: Path | None) -> None:
+        raise AssertionError(profile)
+
+    asked = CliRunner().invoke(command, ["--profile", str(tmp_path)])
+    assert asked.exit_code == 1
+    assert asked.output == "Error: profiles need py-spy: run `make bench-peers` first\n"
