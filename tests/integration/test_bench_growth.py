@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mintage
 
+SPENDS = ("10 of its accounts", "all accounts, never met", "all accounts, met before")
 OPTIONS = ("--rounds", "1", "--seconds", "0.1", "--callers", "4")
 
 
@@ -15,7 +16,7 @@ def test_it_tells_of_each_length_of_log_and_account(tmp_path: Path) -> None:
     assert report["settings"]["fsync"] == "on"
     rows = {(row["grows"], row["events"], row["spends"]): row for row in report["results"]}
     assert {*rows} == {
-        *product(["log"], [1_000, 2_000], ["10 of its accounts", "all accounts"]),
+        *product(["log"], [1_000, 2_000], SPENDS),
         *product(["account"], [10, 600], ["all callers", "who has never seen it"]),
     }
     for (_, events, _), row in rows.items():

@@ -86,6 +86,8 @@ def test_a_profile_says_what_client_and_server_do(tmp_path: Path) -> None:
     measured(tmp_path, "--only", "mintage", "--no-peers", "--profile", str(tmp_path / "told"))
     flame = (tmp_path / "told" / "ledger-flame.svg").read_text()
     assert "<title>Pipeline.step (ledger/pipeline.py:" in flame
+    assert ">ledger-flame</text>" in flame
+    assert str(tmp_path) not in flame
     statements = (tmp_path / "told" / "ledger-statements.txt").read_text()
     assert "INSERT INTO ledger_events" in statements.splitlines()[1]
 

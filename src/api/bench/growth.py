@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import psycopg
 
 from api.bench import figures
 from api.bench.callers import Run
@@ -30,6 +31,10 @@ GROWN = 0.25
 """What is kept grows with each run; up to so much of it counts as the same log."""
 KEPT_MIN = 5_000_000
 """A shorter log is made faster than it would have to be made again after a few runs."""
+
+UNMET, MET = "all accounts, never met", "all accounts, met before"
+"""Who has been met has a snapshot; the ledger keeps so many in memory as it may."""
+MET_AT_ONCE = 5_000
 
 COLUMNS = (
     name_of("what grows", "grows"),
@@ -113,25 +118,26 @@ def growth(
         }
         load = Load(callers, seconds)
         few = min(FEW, *map(accounts_of, sizes))
-        entrants = [
-            entrant
-            for size, postgres in servers.items()
-            for entrant in _of_log(postgres, size, few, load, stack)
+        ours = {size: _ledger(postgres, few, stack) for size, postgres in servers.items()}
+        spender = Spender(stack.enter_context(server()).migration_database_url, *load)
+        # What is compared has written equally much before, and so as much is new since the last
+        # checkpoint, and written whole once more.
+        some = f"{few:,} of its accounts"
+        compared = [
+            [_of_log(some, ours[size], size, few, load) for size in sizes],
+            [_of_account("who has never seen it", spender.first, n) for n in lengths],
+            [_of_account("all callers", spender.all, n) for n in lengths],
+            [_of_log(UNMET, ours[size], size, accounts_of(size), load) for size in sizes],
         ]
-        spender = Spender(servers[sizes[0]].migration_database_url, *load)
-        entrants += [entrant for length in lengths for entrant in _of_account(spender, length)]
         collect_seldom()
-        measured: dict[Entrant, list[Run]] = {entrant: [] for entrant in entrants}
-        for number in range(-1, rounds):  # one before, for plans and caches
-            for entrant in in_turn(entrants, max(number, 0)):
-                done = entrant.measure(number)
-                if number >= 0:
-                    measured[entrant].append(done)
-                tell(
-                    f"round {number + 1}/{rounds}  "
-                    f"{entrant.grows:<7} of {entrant.events:>10,} events  "
-                    f"{entrant.spends:<28} {done.rate:>9,.1f}/s"
-                )
+        measured: dict[Entrant, list[Run]] = {}
+        for entrants in compared:
+            measured |= _measure(entrants, rounds)
+        for size in sizes:
+            tell(f"all accounts of a log of {size:,} events, once each …")
+            _meet_all(ours[size], size)
+        met = [_of_log(MET, ours[size], size, accounts_of(size), load) for size in sizes]
+        measured |= _measure(met, rounds)
         if plans_to is not None:
             write_plans(
                 plans_to / "growth-plans.txt",
@@ -147,48 +153,62 @@ def _log(size: int, home: Path | None, stack: ExitStack) -> EmbeddedPostgres:
     kept = home / str(size) if home and size >= KEPT_MIN else None
     postgres = stack.enter_context(server(kept))
     ensure_history(postgres.migration_database_url, size, grown=GROWN)
+    with psycopg.connect(postgres.migration_database_url) as connection:
+        connection.execute("TRUNCATE account_snapshots")  # of an earlier time
     return postgres
 
 
-def _of_log(
-    postgres: EmbeddedPostgres, size: int, few: int, load: Load, stack: ExitStack
-) -> list[Entrant]:
-    """As many of its accounts at each size, or all of them, which are more in a longer one.
-
-    The few are in memory before time runs; of all, those that were asked for last are.
-    """
+def _ledger(postgres: EmbeddedPostgres, few: int, stack: ExitStack) -> GroupCommitter:
+    """One that has the few accounts in memory."""
     ours = GroupCommitter(postgres.migration_database_url)
     stack.callback(ours.close)
     ours.spend(f"bench-{number}" for number in range(few))
-
-    def entrant(spends: str, accounts: int) -> Entrant:
-        def pick() -> str:
-            return f"bench-{random.randrange(accounts)}"  # noqa: S311 - spreading load
-
-        return Entrant(
-            "log",
-            size,
-            spends,
-            lambda _: ours.measure(pick, callers=load.callers, seconds=load.seconds),
-        )
-
-    return [entrant(f"{few:,} of its accounts", few), entrant("all accounts", accounts_of(size))]
+    return ours
 
 
-def _of_account(spender: Spender, length: int) -> list[Entrant]:
-    return [
-        Entrant("account", length, "who has never seen it", lambda n: spender.first(length, n)),
-        Entrant("account", length, "all callers", lambda n: spender.all(length, n)),
-    ]
+def _meet_all(ours: GroupCommitter, size: int) -> None:
+    account_ids = [f"bench-{number}" for number in range(accounts_of(size))]
+    for start in range(0, len(account_ids), MET_AT_ONCE):
+        ours.spend(account_ids[start : start + MET_AT_ONCE])
+
+
+def _of_log(spends: str, ours: GroupCommitter, size: int, accounts: int, load: Load) -> Entrant:
+    """So many of its accounts, of which those that were asked for last are in memory."""
+
+    def pick() -> str:
+        return f"bench-{random.randrange(accounts)}"  # noqa: S311 - spreading load
+
+    return Entrant(
+        "log",
+        size,
+        spends,
+        lambda _: ours.measure(pick, callers=load.callers, seconds=load.seconds),
+    )
+
+
+def _of_account(spends: str, measure: Callable[[int, int], Run], length: int) -> Entrant:
+    return Entrant("account", length, spends, lambda number: measure(length, number))
+
+
+def _measure(entrants: Sequence[Entrant], rounds: int) -> dict[Entrant, list[Run]]:
+    measured: dict[Entrant, list[Run]] = {entrant: [] for entrant in entrants}
+    for number in range(-1, rounds):  # one before, for plans and caches
+        for entrant in in_turn(entrants, max(number, 0)):
+            done = entrant.measure(number)
+            if number >= 0:
+                measured[entrant].append(done)
+            tell(
+                f"round {number + 1}/{rounds}  "
+                f"{entrant.grows:<7} of {entrant.events:>10,} events  "
+                f"{entrant.spends:<28} {done.rate:>9,.1f}/s"
+            )
+    return measured
 
 
 def _rows(measured: dict[Entrant, list[Run]]) -> list[dict[str, Any]]:
     first: dict[tuple[str, str], list[float]] = {}
     rows = []
-    groups = list(dict.fromkeys((entrant.grows, entrant.spends) for entrant in measured))
-    for entrant, runs in sorted(
-        measured.items(), key=lambda item: groups.index((item[0].grows, item[0].spends))
-    ):
+    for entrant, runs in measured.items():
         rates = [run.rate for run in runs]
         base = first.setdefault((entrant.grows, entrant.spends), rates)
         rows.append(

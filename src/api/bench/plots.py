@@ -80,13 +80,13 @@ def draw(
         if log_x:
             axes.set_xscale("log")
             ticks = sorted(places)
-            axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+            axes.set_xticks(ticks, [f"{tick:,.15g}" for tick in ticks])
             axes.minorticks_off()
         if log_y:
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_major_formatter("{x:,.15g}")
         axes.set(title=title, xlabel=x, ylabel=y)
         figure.legend(loc="outside right upper", frameon=False)
         figure.savefig(path, format="svg", metadata=_METADATA)

@@ -1,5 +1,6 @@
 """Samples of a process that runs Python, by py-spy: where its time goes."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Literal
 import click
 
 END_SECONDS_MAX = 60.0
+_TITLE = re.compile('(<text id="title"[^>]*>)[^<]*')
 
 
 def find_py_spy() -> str:
@@ -50,6 +52,7 @@ class Sampler:
         samples_a_second: int = 200,
     ) -> None:
         """Write to `path`: a flame graph as SVG, or each stack as a line of text with a count."""
+        self._titled = path if form == "flamegraph" else None
         path.parent.mkdir(parents=True, exist_ok=True)
         often = ("--rate", str(samples_a_second), "--duration", str(max(round(seconds), 1)))
         where = ("--format", form, "--output", path, "--pid", str(pid))
@@ -65,3 +68,6 @@ class Sampler:
         if self._process.returncode:
             words = complaint.decode(errors="replace").strip()[:500]
             raise click.ClickException(f"py-spy could not sample the process: {words}")
+        if path := self._titled:  # its title is py-spy's command line, with this machine's folders
+            drawn = path.read_text(encoding="utf-8")
+            path.write_text(_TITLE.sub(rf"\g<1>{path.stem}", drawn, count=1), encoding="utf-8")
