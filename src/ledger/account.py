@@ -21,7 +21,8 @@ from ledger.facts import (
 RATE_WINDOW_SECONDS = 60
 
 
-class Pace(msgspec.Struct, frozen=True):
+# Neither is tracked by the collector: no cycle can lead through them, and there may be many.
+class Pace(msgspec.Struct, frozen=True, gc=False):
     """Requests accepted in the current minute and in the one before it."""
 
     minute: int = 0
@@ -36,7 +37,7 @@ class Pace(msgspec.Struct, frozen=True):
         return Pace(minute, 0, self.count if gone == 1 else 0)
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class Account(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What deciding needs, however long the stream: open holds only, ended ones are history.
 
     `settled` = granted − consumed − revoked; `held` = the cost of the open generations.

@@ -18,7 +18,9 @@ from ledger import snapshots
 from ledger.account import Account
 from ledger.log import Head
 
-CACHED_MAX = 20_000
+CACHED_MAX = 100_000
+"""Accounts, of half a kilobyte each; the collector passes over them."""
+
 SNAPSHOT_EVERY = 500
 SNAPSHOT_COLD_MIN = 32
 """A cold account costs its tail, a row here, a row there; the next to load it shall be spared."""
@@ -26,7 +28,7 @@ _NOWHERE = Head((-1, None))
 _SUSPECT = -1
 
 
-class _Cached(msgspec.Struct, frozen=True):
+class _Cached(msgspec.Struct, frozen=True, gc=False):
     account: Account
     position: int  # the log's head when this was current; _SUSPECT where another has written since
 

@@ -1,12 +1,14 @@
 """A snapshot of another shape is not read, and gives way to one of ours."""
 
+import gc
 from unittest.mock import patch
 
 import psycopg
 import pytest
 
 import databases
-from ledger import snapshots
+from ledger import accounts, snapshots
+from ledger.account import Account, Pace
 from ledger.accounts import SNAPSHOT_COLD_MIN
 from ledger.log import select_tails
 from ledger_running import running
@@ -81,3 +83,27 @@ def test_many_cold_accounts_are_loaded_a_few_at_a_time(
         loaded = snapshots.load(connection, names)
     assert [loaded[name].settled for name in names] == [0, 1, 2, 3, 4, 5]
     assert [len(call.args[1]) for call in tails.call_args_list] == [2, 2, 2]
+
+
+def test_accounts_that_were_not_asked_for_lately_fall_out_and_are_loaded_again(
+    database: databases.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "CACHED_MAX", 2)
+    with running(database.url) as ledger:
+        for name in ("ann", "ben", "cid"):
+            ledger.record(plain(opening(name, tokens=100)))
+        with patch.object(snapshots, "load", wraps=snapshots.load) as load:
+            for name, settled, loads in (
+                ("cid", 101, 0),
+                ("ann", 101, 1),  # and ben falls out
+                ("cid", 102, 1),
+                ("ben", 101, 2),
+                ("ann", 102, 3),
+            ):
+                assert ledger.record(plain(grant(1, name))).settled == settled
+                assert (name, load.call_count) == (name, loads)
+
+
+def test_no_account_is_walked_by_the_collector() -> None:
+    assert not gc.is_tracked(Account(account_id="ann"))
+    assert not gc.is_tracked(Pace())
