@@ -137,11 +137,11 @@ class Committer:
     def _woken(self, bell: LoopBell, watched: Watched | None) -> None:
         self._step_on_loop(bell, heard=not (watched and self._pipeline.is_server(watched)))
 
-    def _step_on_loop(self, bell: LoopBell, *, heard: bool) -> None:
+    def _step_on_loop(self, bell: LoopBell, *, heard: bool, turn: bool = False) -> None:
         with self._turn:
             if bell is not self._loop_bell:
                 return
-            more = self._pipeline.step(bell.loop, heard=heard)
+            more = self._pipeline.step(bell.loop, heard=heard, turn=turn)
             handed_over = bool(self._pipeline.job)
             try:
                 bell.watch(self._pipeline.watched(), self._pipeline.seconds_left)
@@ -150,8 +150,13 @@ class Committer:
                 bell.close()
         if handed_over:
             self._call_thread()
-        elif more:  # others on the loop have their turn in between
-            bell.loop.call_soon(lambda: self._step_on_loop(bell, heard=False))
+        elif more and not bell.goes_on:  # others on the loop have their turn in between
+            bell.goes_on = True
+            bell.loop.call_soon(self._go_on, bell)
+
+    def _go_on(self, bell: LoopBell) -> None:
+        bell.goes_on = False
+        self._step_on_loop(bell, heard=False, turn=True)
 
     def _run(self) -> None:
         while True:

@@ -24,6 +24,8 @@ class LoopBell:
         That is None when it was rung, or when time is up.
         """
         self.loop = loop
+        self.goes_on = False
+        """Whether the next step is called for already, after a turn of the loop."""
         self._thread = threading.get_ident()
         self._woken = woken
         self._rung = False

@@ -62,7 +62,7 @@ class Pipeline:
         self.waiting: deque[Waiting] = deque()
         self.job: Job | None = None
         self.closing = False
-        self._share = Share(share_min)
+        self._share = Share(share_min, BATCH_MAX)
         self._recording = Recording(url)
         self._relay: Relay[Waiting] | None = Relay(url) if shares_writer else None
         self._ahead: Ahead[Waiting] | None = None
@@ -83,11 +83,14 @@ class Pipeline:
         under_way = self.job or self._writing or self._ahead or self._slow or self._lost
         return self.closing and not (owed or under_way or self.waiting)
 
-    def step(self, here: AbstractEventLoop | None = None, *, heard: bool = True) -> bool:
+    def step(
+        self, here: AbstractEventLoop | None = None, *, heard: bool = True, turn: bool = False
+    ) -> bool:
         """Do some of what there is to do; whether there may be more of it at once.
 
         `here` is the event loop that this runs on, if any; `heard` is whether another process may
-        have said something. While there is a `job` nothing is done.
+        have said something, `turn` whether the loop has had a turn since there was said to be more.
+        While there is a `job` nothing is done.
         """
         if self.job:
             return False
@@ -98,7 +101,7 @@ class Pipeline:
         if self.job:
             return False
         if not self._writing:
-            if self._share.is_put_off(self._under_way):
+            if self._is_put_off(turn=turn):
                 return True
             self._write_out()
         elif self._recording.answers.has_come():
@@ -111,7 +114,7 @@ class Pipeline:
             return False
         if self._writing:
             return bool(self.waiting) or self._recording.answers.is_here
-        return bool(self.waiting or self._ahead or self._slow or self._lost)
+        return bool(self.waiting or self._ahead or self._slow or self._lost) or self._share.waits
 
     def complete(self, job: Job) -> None:
         """Tell what a job led to, and go on."""
@@ -267,9 +270,19 @@ class Pipeline:
         if self._writing:
             if self._may_follow():
                 self._send()
-        elif not self._share.puts_off(len(written.waiting), self._under_way):
+        elif self._cannot_wait or not self._share.puts_off(len(written.waiting), self._under_way):
             self._send()
         self._answer(written.waiting, written.results)
+
+    def _is_put_off(self, *, turn: bool) -> bool:
+        if self._cannot_wait:
+            self._share.give_up()
+        return self._share.is_put_off(self._under_way, turn=turn)
+
+    @property
+    def _cannot_wait(self) -> bool:
+        """Whether nobody who asks again would join: what is read for comes after, in order."""
+        return self._here is None or bool(self._slow or self._lost)
 
     def _measure(self, written: "Ahead[Waiting]") -> None:
         if self._here:

@@ -47,7 +47,7 @@ SET enable_mergejoin = off;
 {_prepared("ledger_snapshots", ["json"], snapshots.SAVE)}"""
 """What the connection is set to, and the statements that it keeps."""
 
-EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(appending.TYPES))})"
+_EXECUTE_APPEND = f"EXECUTE ledger_append({', '.join(['%s'] * len(appending.TYPES))})"
 
 
 class Opened(NamedTuple):
@@ -154,7 +154,7 @@ class Session:
         statements = []
         if batch.rows:
             parameters = appending.text_parameters(batch.after, batch.at_text, batch.rows)
-            statements += [self._quoted(EXECUTE_APPEND, *parameters), log.NOTIFY]
+            statements += [self._quoted(_EXECUTE_APPEND, *parameters), log.NOTIFY]
         statements += [self._quoted(b.statement, *b.parameters) for b in batch.beside]
         if due:
             document = snapshots.encode_snapshots(due)

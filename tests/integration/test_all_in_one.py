@@ -9,7 +9,8 @@ import pytest
 
 from databases import Database
 from ledger.ledger import Ledger
-from ledger.pipeline import SHARE_MIN
+from ledger.pipeline import BATCH_MAX, SHARE_MIN
+from ledger.share import TURNS
 from ledger_running import (
     WAIT_SECONDS_MAX,
     deciding_ahead,
@@ -17,7 +18,7 @@ from ledger_running import (
     whole_log,
     writers_locked,
 )
-from ledger_samples import grant, plain
+from ledger_samples import grant, opening, plain
 
 CALLERS = SHARE_MIN + 4
 
@@ -32,7 +33,7 @@ def measure_slow(ledger: Ledger) -> None:
     share = ledger.committer._pipeline._share
     for number in range(1, 4):
         share.measure(1, number - 1.0, number, number * 1e-6)
-    assert share.of(10_000) > 10_000
+    assert share.of(BATCH_MAX) == BATCH_MAX
 
 
 @contextmanager
@@ -127,3 +128,62 @@ def test_nothing_is_put_off_where_a_thread_takes_the_steps(ledger: Ledger) -> No
     measure_slow(ledger)
     ledger.record(plain(grant(1)))
     assert ledger.committer._pipeline._share.of(1_000) == 500
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_whoever_takes_a_turn_or_two_to_ask_again_goes_along(ledger: Ledger, turns: int) -> None:
+    """Though others ask in each turn, and so steps are taken in between."""
+
+    async def asking(number: int) -> None:
+        for _ in range(5):
+            await ask(ledger)
+            for _ in range(number % (turns + 1)):
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with on_loop(ledger):
+            await asyncio.gather(*map(asking, range(CALLERS)))
+
+    with sizes(ledger) as found:
+        run(main())
+    assert found == [CALLERS] * 5
+
+
+def test_what_nobody_joins_is_not_put_off_and_said_of_nobody(
+    ledger: Ledger, database: Database
+) -> None:
+    """A cold account is read for, and what comes after it in its turn, too."""
+    share = ledger.committer._pipeline._share
+
+    async def main() -> None:
+        async with on_loop(ledger):
+            callers = [asyncio.ensure_future(ask(ledger)) for _ in range(CALLERS)]
+            with writers_locked(database.url):
+                await until(lambda: ledger.committer._pipeline._writing, "a write under way")
+                cold = asyncio.ensure_future(ledger.record_async(plain(opening("bob"))))
+                await until(lambda: ledger.committer._pipeline._slow, "one to be read for")
+            await callers[0]
+            assert not share.waits
+            await asyncio.gather(*callers, cold)
+
+    with sizes(ledger) as found:
+        run(main())
+    assert found == [CALLERS]
+    assert share._again == 1
+
+
+def test_after_a_burst_nobody_is_waited_for_any_more(ledger: Ledger) -> None:
+    share = ledger.committer._pipeline._share
+
+    async def main() -> None:
+        async with on_loop(ledger):
+            await asyncio.gather(*(ask(ledger) for _ in range(CALLERS)))
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            assert not share.waits
+            assert share.of(BATCH_MAX) == BATCH_MAX  # once is no rule
+            await ask(ledger)
+
+    with sizes(ledger) as found:
+        run(main())
+    assert found == [CALLERS, 1]

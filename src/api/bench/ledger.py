@@ -99,7 +99,8 @@ def ledger(
 ) -> None:
     """Steps a second (a request, or its settlement, each durable), everything in turn.
 
-    Runs on a PostgreSQL of its own, with fsync and synchronous_commit on.
+    Runs on a PostgreSQL of its own, with fsync and synchronous_commit on; a profile is of the last
+    number of callers.
     """
     names = [each for each in WAYS if _takes_part(each, only, peers=peers)]
     name = "ledger" if not flush_ms else f"ledger-flush-{flush_ms:g}ms"
@@ -110,6 +111,8 @@ def ledger(
             "rounds": rounds,
             "seconds": seconds,
         }
+        if profile is not None:
+            shown |= PRELOADED
         entrants = _entrants(postgres, names, distributions, stack)
         entrants += _writing(postgres, processes, distributions, stack)
         for entrant in entrants:  # warm: plans, caches, imports

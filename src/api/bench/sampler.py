@@ -64,7 +64,11 @@ class Sampler:
 
     def wait(self) -> None:
         """Until it is written."""
-        _, complaint = self._process.communicate(timeout=END_SECONDS_MAX)
+        try:
+            _, complaint = self._process.communicate(timeout=END_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            _, complaint = self._process.communicate()
         if self._process.returncode:
             words = complaint.decode(errors="replace").strip()[:500]
             raise click.ClickException(f"py-spy could not sample the process: {words}")

@@ -12,7 +12,7 @@ from api.bench.http import crud_app
 from api.bench.http.accounts import end_all
 from api.bench.http.asking import ACCEPT
 from api.bench.http.load import Load, Loaded, Loader, WrongAnswerError
-from api.bench.http.profiling import Profile
+from api.bench.http.profiling import Stacks, flame
 from api.bench.http.site import MINTAGE, OTHERS, Site, site
 from api.bench.processes import cpu_seconds, tree
 from api.bench.report import Row
@@ -96,8 +96,11 @@ class Field:
     def parts(self, folder: Path, clients: int, seconds: float) -> list[Row]:
         """Where the time of a request goes, the API's by samples and PostgreSQL's as a whole."""
         (ours,) = (each for each in self._sites if each.name == MINTAGE)
-        # Of several processes, the last that was started: one that serves.
-        profile = Profile(max(ours.pids), folder, seconds=seconds)
+        pid = max(ours.pids)  # of several processes the last that was started: one that serves
+        drawn = flame(pid, folder, seconds=seconds)
+        self._measure(ours, ACCEPT, clients, seconds)
+        drawn.wait()  # two samplers at a time would stop each other
+        stacks = Stacks(pid, folder, seconds=seconds)
         measured = self._measure(ours, ACCEPT, clients, seconds)
         api, postgres = (
             1e6 * each / measured.loaded.answered
@@ -106,7 +109,7 @@ class Field:
         return [
             *(
                 {"part": name, "percent": round(100 * share, 1), "us": round(share * api, 1)}
-                for name, share in profile.shares().items()
+                for name, share in stacks.shares().items()
             ),
             {"part": "PostgreSQL, all its processes", "percent": 0.0, "us": round(postgres, 1)},
         ]

@@ -44,23 +44,24 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 OTHER = "event loop, threads, interpreter"
 
 
-class Profile:
-    """Samples a process for some seconds, into `folder`: stacks as text, and a flame graph."""
+def flame(pid: int, folder: Path, *, seconds: float) -> Sampler:
+    """Samples a process for some seconds, for a flame graph in `folder`."""
+    return Sampler(pid, folder / "http-accept-flame.svg", seconds=seconds, form="flamegraph")
+
+
+class Stacks:
+    """Samples a process for some seconds, into `folder`: stacks as text."""
 
     def __init__(self, pid: int, folder: Path, *, seconds: float) -> None:
-        self._stacks = folder / "http-accept-stacks.txt"
-        self._samplers = (
-            Sampler(
-                pid, self._stacks, seconds=seconds, form="raw", samples_a_second=SAMPLES_A_SECOND
-            ),
-            Sampler(pid, folder / "http-accept-flame.svg", seconds=seconds, form="flamegraph"),
+        self._path = folder / "http-accept-stacks.txt"
+        self._sampler = Sampler(
+            pid, self._path, seconds=seconds, form="raw", samples_a_second=SAMPLES_A_SECOND
         )
 
     def shares(self) -> dict[str, float]:
         """What share of the samples each part has, once it is done."""
-        for each in self._samplers:
-            each.wait()
-        return shares_of(self._stacks.read_text(encoding="utf-8").splitlines())
+        self._sampler.wait()
+        return shares_of(self._path.read_text(encoding="utf-8").splitlines())
 
 
 def shares_of(lines: Iterable[str]) -> dict[str, float]:
