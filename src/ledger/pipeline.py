@@ -270,19 +270,14 @@ class Pipeline:
         if self._writing:
             if self._may_follow():
                 self._send()
-        elif self._cannot_wait or not self._share.puts_off(len(written.waiting), self._under_way):
+        elif not self._share.puts_off(len(written.waiting), self._under_way):
             self._send()
         self._answer(written.waiting, written.results)
 
     def _is_put_off(self, *, turn: bool) -> bool:
-        if self._cannot_wait:
-            self._share.give_up()
+        if self._here is None or self._slow or self._lost:
+            self._share.give_up()  # whoever asks now would not join it: the order is kept
         return self._share.is_put_off(self._under_way, turn=turn)
-
-    @property
-    def _cannot_wait(self) -> bool:
-        """Whether nobody who asks again would join: what is read for comes after, in order."""
-        return self._here is None or bool(self._slow or self._lost)
 
     def _measure(self, written: "Ahead[Waiting]") -> None:
         if self._here:

@@ -102,7 +102,7 @@ class Share:
         if self._again < AGAIN_MIN or self._work_seconds < WORK_SECONDS_MIN:
             return 0
         flush = self._commit_seconds / self._work_seconds - ROW_PART * self._commands
-        return int(min(max(flush, 0.0), self._most))
+        return int(min(flush, self._most))
 
 
 def _mean(mean: float, measured: float) -> float:

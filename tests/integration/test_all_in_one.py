@@ -127,7 +127,7 @@ def test_nothing_is_put_off_where_a_thread_takes_the_steps(ledger: Ledger) -> No
     """Whoever is told works beside it."""
     measure_slow(ledger)
     ledger.record(plain(grant(1)))
-    assert ledger.committer._pipeline._share.of(1_000) == 500
+    assert ledger.committer._pipeline._share.of(500) == 250
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
