@@ -50,7 +50,7 @@ def test_a_profile_says_where_the_time_of_an_acceptance_goes(tmp_path: Path) -> 
     assert parts["PostgreSQL, all its processes"]["us"] > 0
     assert 99 < sum(row["percent"] for row in parts.values()) < 101
     assert "(ledger/pipeline.py:" in (told / "http-accept-stacks.txt").read_text()
-    assert "(ledger/pipeline.py:" in (told / "http-accept-flame.svg").read_text()
+    assert "(ledger.pipeline.py:" in (told / "http-accept-flame.svg").read_text()
 
 
 def test_its_servers_end_with_it_however_it_ends(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_others_take_part(tmp_path: Path) -> None:
 def test_a_profile_says_what_client_and_server_do(tmp_path: Path) -> None:
     measured(tmp_path, "--only", "mintage", "--no-peers", "--profile", str(tmp_path / "told"))
     flame = (tmp_path / "told" / "ledger-flame.svg").read_text()
-    assert "<title>Pipeline.step (ledger/pipeline.py:" in flame
+    assert "<title>Pipeline.step (ledger.pipeline.py:" in flame
     assert ">ledger-flame</text>" in flame
     assert str(tmp_path) not in flame
     statements = (tmp_path / "told" / "ledger-statements.txt").read_text()

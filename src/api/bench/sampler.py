@@ -11,6 +11,8 @@ import click
 
 END_SECONDS_MAX = 60.0
 _TITLE = re.compile('(<text id="title"[^>]*>)[^<]*')
+_FRAMES = '<svg id="frames"'
+_TEXT = re.compile(">[^<]+<")
 
 
 def find_py_spy() -> str:
@@ -52,7 +54,7 @@ class Sampler:
         samples_a_second: int = 200,
     ) -> None:
         """Write to `path`: a flame graph as SVG, or each stack as a line of text with a count."""
-        self._titled = path if form == "flamegraph" else None
+        self._graph = path if form == "flamegraph" else None
         path.parent.mkdir(parents=True, exist_ok=True)
         often = ("--rate", str(samples_a_second), "--duration", str(max(round(seconds), 1)))
         where = ("--format", form, "--output", path, "--pid", str(pid))
@@ -72,6 +74,15 @@ class Sampler:
         if self._process.returncode:
             words = complaint.decode(errors="replace").strip()[:500]
             raise click.ClickException(f"py-spy could not sample the process: {words}")
-        if path := self._titled:  # its title is py-spy's command line, with this machine's folders
+        if path := self._graph:
             drawn = path.read_text(encoding="utf-8")
-            path.write_text(_TITLE.sub(rf"\g<1>{path.stem}", drawn, count=1), encoding="utf-8")
+            path.write_text(without_folders(drawn, path.stem), encoding="utf-8")
+
+
+def without_folders(drawn: str, title: str) -> str:
+    """A flame graph of py-spy that says nothing of this machine: another title, dots for slashes.
+
+    Its own title is the command line; frames name files.
+    """
+    head, mark, frames = _TITLE.sub(rf"\g<1>{title}", drawn, count=1).partition(_FRAMES)
+    return head + mark + _TEXT.sub(lambda text: text[0].replace("/", "."), frames)
